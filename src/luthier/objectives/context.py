@@ -1,0 +1,54 @@
+"""Context: the trial as an objective sees it, and Task: the one shape every objective is brought into."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from luthier.space import Scalar
+
+
+class Context(Protocol):
+    """The `trial` that an objective receives.
+
+    `workdir` is a folder of this attempt's own, made on first use.
+    """
+
+    @property
+    def number(self) -> int:
+        """The trial's number in its study."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first attempt, more where an earlier one was lost."""
+        ...
+
+    @property
+    def params(self) -> Mapping[str, Scalar]:
+        """The values to use."""
+        ...
+
+    @property
+    def fidelity(self) -> float | None:
+        """How much of a full training to spend; None where the study knows no fidelity."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """A seed of this trial's own, the same on every attempt."""
+        ...
+
+    @property
+    def workdir(self) -> Path:
+        """A folder of this attempt's own."""
+        ...
+
+    def report(self, step: int, metrics: Mapping[str, float] | None = None, /, **more: float) -> None:
+        """Say how it is going. Never waits; raises Stop (let it pass) when the trial has been told to end."""
+        ...
+
+
+Task = Callable[[Context], Any]
+"""Runs one trial. Returns its metrics: a mapping of names to numbers, or one number for the objective."""

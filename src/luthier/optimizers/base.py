@@ -1,0 +1,41 @@
+"""Algorithm and Optimizer: settings as data, and the live thing that is started from them.
+
+The rule everything rests on: an optimiser's state is a function of the finished trials it was told, in order.
+`tell` moves it, `ask` only reads (it may cache what it could compute again). All chance comes from the
+generator handed to `ask`. So nothing is pickled, a study that was stopped and resumed goes on as if it had not been,
+and any decision can be replayed. `luthier.testing.OptimizerContract` holds every optimiser to this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from luthier.study import Problem, Proposal, Trial
+
+
+class Optimizer(Protocol):
+    """Alive, and private to one engine."""
+
+    def tell(self, finished: Sequence[Trial]) -> None:
+        """Learn of trials that ended since the last call, in the store's order: completed, stopped and failed ones.
+
+        Some may lie outside the space (the defaults of an estimator, trials of an earlier space): leave out
+        what cannot be used.
+        """
+        ...
+
+    def ask(self, pending: Sequence[Trial], rng: np.random.Generator) -> Proposal | None:
+        """The next point to try, given the trials that wait or run. None where there is nothing to propose until one
+        of those ends; with nothing pending, None means that nothing is left to try."""
+        ...
+
+
+class Algorithm(Protocol):
+    """A frozen dataclass of JSON-able settings: `Evolution(population=50)`."""
+
+    def start(self, problem: Problem) -> Optimizer:
+        """An optimiser that knows nothing yet. Raises InvalidStudy for a problem it cannot work on."""
+        ...

@@ -1,0 +1,19 @@
+"""What may be chosen: parameters, conditions, and their places in the unit cube."""
+
+from luthier.space.parameters import Choice, Const, Float, Int, LogNormal, Normal, Parameter, Scalar, When, same
+from luthier.space.space import Params, Space
+
+__all__ = [
+    "Choice",
+    "Const",
+    "Float",
+    "Int",
+    "LogNormal",
+    "Normal",
+    "Parameter",
+    "Params",
+    "Scalar",
+    "Space",
+    "When",
+    "same",
+]

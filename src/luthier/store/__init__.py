@@ -1,0 +1,1 @@
+"""What is kept: studies, trials and reports in SQLite or PostgreSQL."""

@@ -1,0 +1,40 @@
+"""What was asked, what happened, what is known."""
+
+from luthier.study.history import History
+from luthier.study.spec import Budget, Constraint, Fidelity, Goal, Named, Objective, Problem, StudySpec
+from luthier.study.trial import (
+    Completed,
+    Failed,
+    Lost,
+    Metrics,
+    Outcome,
+    Proposal,
+    Record,
+    Report,
+    State,
+    Stopped,
+    Trial,
+)
+
+__all__ = [
+    "Budget",
+    "Completed",
+    "Constraint",
+    "Failed",
+    "Fidelity",
+    "Goal",
+    "History",
+    "Lost",
+    "Metrics",
+    "Named",
+    "Objective",
+    "Outcome",
+    "Problem",
+    "Proposal",
+    "Record",
+    "Report",
+    "State",
+    "Stopped",
+    "StudySpec",
+    "Trial",
+]

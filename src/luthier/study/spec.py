@@ -1,0 +1,154 @@
+"""StudySpec: the question a study asks, as data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+import numpy as np
+
+from luthier.errors import InvalidStudy
+from luthier.space import Space
+
+Json = Any
+Goal = Literal["min", "max"]
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A metric and the direction in which it is better."""
+
+    metric: str
+    goal: Goal
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.metric, str) or not self.metric.strip():
+            raise InvalidStudy(f"the metric to optimise is {self.metric!r}. Name it: minimize='loss'.")
+        if self.goal not in ("min", "max"):
+            raise InvalidStudy(f"the goal for {self.metric!r} is {self.goal!r}. Use 'min' or 'max'.")
+
+    @property
+    def sign(self) -> int:
+        """1 where less is better, -1 where more is: `sign * value` is always to be minimised."""
+        return 1 if self.goal == "min" else -1
+
+    def reached(self, value: float, target: float) -> bool:
+        """Whether `value` is at least as good as `target`."""
+        return self.sign * value <= self.sign * target
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A metric that has to stay within bounds."""
+
+    metric: str
+    low: float = -math.inf
+    high: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Fidelity:
+    """The part of a full training that a trial gets: epochs, rows, trees, from `low` to `high`."""
+
+    name: str
+    low: float
+    high: float
+    log: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What the whole study may cost; it ends when the first of these is used up. All of them optional.
+
+    `trials` counts trials that ended, whatever way; `seconds` the time in which an engine worked on
+    the study; `failures` trials that failed; `target` ends it when the best value is as good as that.
+    """
+
+    trials: int | None = None
+    seconds: float | None = None
+    failures: int | None = None
+    target: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "failures"):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise InvalidStudy(f"{name} is {value!r}. Use a whole number of at least 1, or leave it out.")
+        if self.seconds is not None and not self.seconds > 0:
+            raise InvalidStudy(f"seconds is {self.seconds!r}. Use a number above 0, or leave it out.")
+        if self.target is not None and math.isnan(self.target):
+            raise InvalidStudy("target is NaN, which nothing can reach. Use a number, or leave it out.")
+
+    @property
+    def endless(self) -> bool:
+        """Whether nothing but an exhausted space or a person ends the study."""
+        return all(getattr(self, f.name) is None for f in fields(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """All that an optimiser may know before the first trial."""
+
+    space: Space
+    objectives: tuple[Objective, ...]
+    constraints: tuple[Constraint, ...] = ()
+    fidelity: Fidelity | None = None
+
+    def __post_init__(self) -> None:
+        if not self.objectives:
+            raise InvalidStudy("no objective is given. Say minimize='loss' or maximize='accuracy'.")
+        metrics = [objective.metric for objective in self.objectives]
+        if len(set(metrics)) < len(metrics):
+            raise InvalidStudy(f"the objectives {metrics} name a metric twice. Name each once.")
+
+    @property
+    def objective(self) -> Objective:
+        """The first, which is the only one in most studies."""
+        return self.objectives[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Settings as data: the name of an algorithm or policy, and its options."""
+
+    name: str
+    options: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StudySpec:
+    """A study as data: what makes it the same study tomorrow.
+
+    `about` describes what is being trained (function, estimator, data fingerprint, splits) for people
+    and to refuse another question under the same name. `start` are points to evaluate first.
+    `batch` makes the study independent of worker timing: proposals are made that many at a time, and
+    only when all trials of the batch before have ended.
+    """
+
+    name: str
+    problem: Problem
+    algorithm: Named
+    stopping: Named | None = None
+    budget: Budget = Budget()
+    seed: int = 0
+    batch: int | None = None
+    start: tuple[Mapping[str, Any], ...] = ()
+    about: Mapping[str, Json] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip() or "/" in self.name or self.name.startswith("."):
+            raise InvalidStudy(f"the study's name is {self.name!r}. Use a name without '/' that does not begin with '.'.")
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise InvalidStudy(f"seed is {self.seed!r}. Use a whole number of at least 0.")
+        if self.batch is not None and (isinstance(self.batch, bool) or self.batch < 1):
+            raise InvalidStudy(f"the batch is {self.batch!r}. Use a whole number of at least 1.")
+
+    def rng(self, number: int) -> np.random.Generator:
+        """The source of chance for proposing trial `number`: the same whoever asks, and when."""
+        return np.random.default_rng([self.seed, number])
+
+    def trial_seed(self, number: int) -> int:
+        """A seed for the objective of trial `number`, apart from the one its proposal was drawn with."""
+        return int(np.random.default_rng([self.seed, number, 1]).integers(2**31))
