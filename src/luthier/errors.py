@@ -4,6 +4,7 @@ LuthierError
 ├── InvalidSpace          a space or parameter that contradicts itself          (ValueError)
 ├── InvalidParams         values that the space does not allow                  (ValueError)
 ├── InvalidStudy          a question that cannot be asked                       (ValueError)
+├── StudyEnded            there is nothing left to ask for
 ├── UnknownName           no algorithm, policy or estimator goes by that name   (LookupError)
 ├── ObjectiveError        the objective cannot be imported, sent or understood
 ├── DataError             a table that cannot be read, or lacks a column        (ValueError)
@@ -40,6 +41,10 @@ class InvalidParams(LuthierError, ValueError):
 
 class InvalidStudy(LuthierError, ValueError):
     """A question that cannot be asked: no objective, an empty budget, an unknown key."""
+
+
+class StudyEnded(LuthierError):
+    """There is nothing left to ask for: the budget is used up, or every point has been tried."""
 
 
 class UnknownName(LuthierError, LookupError):

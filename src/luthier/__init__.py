@@ -1,0 +1,63 @@
+"""Luthier tunes the hyperparameters of any machine-learning model.
+
+    import luthier as lt
+
+    space = lt.Space(lr=lt.Float(1e-5, 1e-1, log=True), layers=lt.Int(1, 6))
+    study = lt.tune(train, space, minimize="loss", trials=100, workers=4, name="first")
+    study.best.params
+
+The space is here at once; everything else is imported when it is first used, so that `import luthier` costs
+numpy and little more.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from luthier.errors import LuthierError, Stop
+from luthier.space import Choice, Const, Float, Int, LogNormal, Normal, Space
+
+if TYPE_CHECKING:
+    from luthier.api import Study, load, tune
+    from luthier.executors import Inline, Processes
+    from luthier.objectives.crossval import CrossValidation
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Choice",
+    "Const",
+    "CrossValidation",
+    "Float",
+    "Inline",
+    "Int",
+    "LogNormal",
+    "LuthierError",
+    "Normal",
+    "Processes",
+    "Space",
+    "Stop",
+    "Study",
+    "load",
+    "tune",
+]
+
+_LATER = {
+    "CrossValidation": "luthier.objectives.crossval",
+    "Inline": "luthier.executors",
+    "Processes": "luthier.executors",
+    "Study": "luthier.api",
+    "load": "luthier.api",
+    "tune": "luthier.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'luthier' has no attribute {name!r}")
+    value = getattr(import_module(_LATER[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,423 @@
+"""The front door: tune(), load() and Study."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from luthier import plugins
+from luthier.analysis.table import rows, to_pandas
+from luthier.clock import SystemClock
+from luthier.engine.asking import Asker, OpenTrial
+from luthier.engine.engine import Engine, Watcher
+from luthier.engine.mind import Mind
+from luthier.engine.rules import Rules
+from luthier.errors import InvalidStudy, LuthierError, ObjectiveError, Stop, StoreError
+from luthier.executors import Executor, Inline, Processes
+from luthier.models import ModelVersion, save_model
+from luthier.objectives.context import Task
+from luthier.objectives.crossval import CrossValidation
+from luthier.objectives.function import as_task, metrics_of
+from luthier.optimizers.base import Algorithm
+from luthier.progress import display
+from luthier.space import Scalar, Space
+from luthier.stopping.base import StoppingPolicy
+from luthier.store.base import Store, StudyRow
+from luthier.store.url import home, open_store
+from luthier.study import (
+    Budget,
+    Completed,
+    Failed,
+    History,
+    Lost,
+    Objective,
+    Problem,
+    State,
+    Stopped,
+    StudySpec,
+    Trial,
+)
+from luthier.study.pareto import front
+
+Metric = str | Sequence[str] | None
+MEMORY = "memory"
+
+
+def tune(
+    objective: Callable[..., Any] | CrossValidation,
+    space: Space | Mapping[str, Any] | None = None,
+    *,
+    minimize: Metric = None,
+    maximize: Metric = None,
+    trials: int | None = None,
+    seconds: float | None = None,
+    target: float | None = None,
+    failures: int | None = None,
+    algorithm: str | Algorithm = "auto",
+    stopping: StoppingPolicy | None = None,
+    start: Sequence[Mapping[str, Scalar]] = (),
+    workers: int = 1,
+    executor: Executor | None = None,
+    trial_seconds: float | None = None,
+    trial_memory: float | None = None,
+    deterministic: bool | int = False,
+    seed: int = 0,
+    name: str | None = None,
+    store: str | None = None,
+    progress: bool | Watcher = True,
+    rules: Rules | None = None,
+) -> Study:
+    """Find the best parameters of `objective` within a budget, and return the study.
+
+    `objective` is a function - of a `trial`, or of the parameters by name - that returns the metric or a
+    dict of metrics, or a `CrossValidation` of an estimator, which brings a space of its own. The budget is any of
+    `trials` (exactly so many), `seconds` of work on the study, a `target` value, and `failures`. With a `name` the study
+    is kept in the store, and the same call goes on where it stopped.
+
+    `workers` above 1 run in processes of their own, as they do where a trial is limited by `trial_seconds`
+    or `trial_memory` (bytes). `deterministic` makes the study independent of the timing of workers: proposals are made
+    in batches of that many (True: as many as there are workers).
+
+    Raises InvalidStudy, InvalidSpace, ObjectiveError for a question that cannot be asked, SpecMismatch where `name`
+    belongs to another one, and ObjectiveError when the first trials all fail in the same way.
+    """
+    limited = trial_seconds is not None or trial_memory is not None
+    if executor is None:
+        executor = (
+            Inline() if workers == 1 and not limited else Processes(workers, trial_seconds, trial_memory)
+        )
+    objectives = _objectives(minimize, maximize)
+    if not objectives and isinstance(objective, CrossValidation):
+        objectives = (objective.default_objective(),)
+    named = plugins.named(plugins.algorithm(algorithm))
+    points = [dict(point) for point in start]
+    if isinstance(objective, CrossValidation):
+        objective = objective.scored_by([o.metric for o in objectives])
+        space = _space(space) if space is not None else objective.space()
+        objective.check(space)
+        if named.name != "grid":
+            points.insert(0, objective.defaults(space))
+        task: Task = objective
+        about = dict(objective.about)
+    else:
+        if space is None:
+            raise InvalidStudy(
+                "no space is given. Say what may be chosen: tune(train, Space(lr=Float(1e-5, 1e-1)), ...)."
+            )
+        space = _space(space)
+        task = as_task(objective, space, [o.metric for o in objectives])
+        about = {"function": _path(objective)}
+    for point in start:
+        space.check(point)
+    budget = Budget(trials, seconds, failures, target)
+    study = Study(
+        space,
+        minimize=[o.metric for o in objectives if o.goal == "min"],
+        maximize=[o.metric for o in objectives if o.goal == "max"],
+        algorithm=algorithm,
+        name=name,
+        store=store,
+        seed=seed,
+        start=points,
+        batch=(executor.slots if deterministic is True else int(deterministic)) or None,
+        stopping=stopping,
+        budget=budget,
+        about=about,
+    )
+    if study.spec.budget.endless and named.name != "grid":
+        raise InvalidStudy(
+            "the study would never end. Give it a budget: trials=100, seconds=600 or target=0.01."
+        )
+    if name is None and progress:
+        _say_once(
+            "the study has no name: it lives in memory and is gone with this process. name='...' keeps it."
+        )
+    study.work(task, executor, progress=progress, rules=rules)
+    if isinstance(objective, CrossValidation) and name is not None:
+        study.save_model(objective)
+    return study
+
+
+def load(name: str, store: str | None = None, *, readonly: bool = True) -> Study:
+    """Open a study again: to look at it, or with `readonly=False` to ask and tell."""
+    return Study.open(open_store(store, readonly=readonly), name, store, readonly=readonly)
+
+
+class Study:
+    """A study: what was asked, what was tried, what is best.
+
+    Made by `tune` and `load`, or directly by people who own their loop:
+
+        study = Study(space, minimize="loss", name="mine")
+        trial = study.ask()
+        study.tell(trial, train(**trial.params))
+
+    Any number of processes may ask and tell one named study. A trial whose process dies is given to another.
+    """
+
+    def __init__(
+        self,
+        space: Space | Mapping[str, Any],
+        *,
+        minimize: Metric = None,
+        maximize: Metric = None,
+        algorithm: str | Algorithm = "auto",
+        trials: int | None = None,
+        name: str | None = None,
+        store: str | None = None,
+        seed: int = 0,
+        start: Sequence[Mapping[str, Scalar]] = (),
+        batch: int | None = None,
+        stopping: StoppingPolicy | None = None,
+        budget: Budget | None = None,
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
+        url = store if name is not None else MEMORY
+        budget = budget or Budget(trials=trials)
+        spec = StudySpec(
+            name=name or "study",
+            problem=Problem(_space(space), _objectives(minimize, maximize)),
+            algorithm=plugins.named(plugins.algorithm(algorithm)),
+            stopping=None if stopping is None else plugins.named(stopping),
+            budget=budget,
+            seed=seed,
+            batch=batch,
+            start=tuple(dict(point) for point in start),
+            about=about or {},
+        )
+        opened = open_store(url)
+        if not opened.create(spec) and not budget.endless and opened.spec(spec.name).budget != budget:
+            opened.set_budget(spec.name, budget)
+        self._set_up(opened, spec.name, url, readonly=False)
+
+    @classmethod
+    def open(cls, store: Store, name: str, url: str | None, *, readonly: bool) -> Study:
+        """The study of that name in an open store; raises StudyNotFound."""
+        study = cls.__new__(cls)
+        study._set_up(store, name, url, readonly=readonly)
+        return study
+
+    def _set_up(self, store: Store, name: str, url: str | None, *, readonly: bool) -> None:
+        self.store = store
+        self.spec = store.spec(name)
+        self._url = url
+        self._readonly = readonly
+        mind = Mind.start(self.spec, plugins.algorithm(self.spec.algorithm))
+        self._asker = Asker(store, mind, SystemClock(), Rules())
+
+    # --- looking -----------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The study's name."""
+        return self.spec.name
+
+    @property
+    def space(self) -> Space:
+        """What may be chosen."""
+        return self.spec.problem.space
+
+    @property
+    def home(self) -> Path:
+        """The folder beside the store in which models and work directories are."""
+        return home(self._url)
+
+    @property
+    def history(self) -> History:
+        """All trials as of now."""
+        return self._asker.look()[0]
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All trials, by number."""
+        return list(self.history)
+
+    @property
+    def best(self) -> Trial:
+        """The completed trial with the best value of the (first) objective."""
+        best = self.history.best()
+        if best is None:
+            raise LuthierError(f"study {self.name!r} has no completed trial with a value yet.")
+        return best
+
+    @property
+    def front(self) -> list[Trial]:
+        """With several objectives: the completed trials that none betters in all of them."""
+        return front(self.trials, self.spec.problem.objectives)
+
+    @property
+    def row(self) -> StudyRow:
+        """Counts, times, and why the last engine ended."""
+        return self.store.study(self.name)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was found out besides the trials: where the model is, versions."""
+        return self.store.facts(self.name)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the question is answered: the budget is used up, or nothing is left to try."""
+        end = self._asker.end()
+        return end is not None and end.complete
+
+    def to_pandas(self) -> Any:
+        """A DataFrame with a row per trial: number, state, parameters, metrics, reason, times."""
+        return to_pandas(rows(self.history))
+
+    def __repr__(self) -> str:
+        history = self.history
+        best = history.best()
+        metric = self.spec.problem.objective.metric
+        found = (
+            "nothing completed yet"
+            if best is None
+            else f"best {metric} {best.metrics[metric]:.6g} (#{best.number})"
+        )
+        return f"<Study {self.name!r}: {history.ended} of {len(history)} trials ended, {found}>"
+
+    def _repr_html_(self) -> str:
+        from luthier.progress import html  # noqa: PLC0415 - notebooks only
+
+        return html(self)
+
+    # --- asking and telling ------------------------------------------------------------------
+
+    def ask(self) -> OpenTrial:
+        """The next trial to run: one that waits for another attempt, else a new one. Raises StudyEnded where the
+        budget is used up or nothing is left to try."""
+        self._writable()
+        return self._asker.ask()
+
+    def tell(
+        self,
+        trial: OpenTrial | int,
+        result: float | Mapping[str, float] | None = None,
+        *,
+        error: str | None = None,
+    ) -> None:
+        """Say how a trial ended: its metrics, a bare number for the objective, or the `error` it failed with.
+
+        Telling a trial that was meanwhile given to somebody else changes nothing, and is kept in the log as late.
+        """
+        if (result is None) == (error is None):
+            raise InvalidStudy("tell needs either a result or error='...': tell(trial, 0.3).")
+        if error is not None:
+            self._asker.tell(trial, Failed(error))
+        else:
+            self._asker.tell(
+                trial, Completed(metrics_of(result, [o.metric for o in self.spec.problem.objectives]))
+            )
+
+    @contextmanager
+    def trial(self) -> Iterator[OpenTrial]:
+        """`with study.trial() as t:` asks, and tells by itself: what was assigned to `t.result`, else the last
+        report; an exception makes it a failed trial, and goes on; an interrupt gives the trial back."""
+        trial = self.ask()
+        try:
+            yield trial
+        except Stop as stop:
+            self._asker.tell(trial, Stopped(str(stop)))
+        except Exception as error:
+            self._asker.tell(trial, Failed(f"{type(error).__name__}: {error}", traceback.format_exc()))
+            raise
+        except BaseException as error:
+            self._asker.tell(trial, Lost(type(error).__name__))
+            raise
+        else:
+            result = trial.result if trial.result is not None else trial.last
+            if result is None:
+                self.tell(trial, error="nothing was reported, and t.result was not set")
+            else:
+                self.tell(trial, result)
+
+    def stop(self, number: int | None = None, reason: str = "asked to") -> None:
+        """Ask a trial, or the whole study, to end; whoever works on it sees it within a second."""
+        self._writable()
+        self.store.request_stop(self.name, number, reason)
+
+    # --- working -----------------------------------------------------------------------------
+
+    def work(
+        self, task: Task, executor: Executor, *, progress: bool | Watcher = True, rules: Rules | None = None
+    ) -> None:
+        """Work on the study with a pool of workers until it ends. Raises ObjectiveError when the first trials all fail
+        in the same way."""
+        self._writable()
+        policy = None if self.spec.stopping is None else plugins.policy(self.spec.stopping)
+        with display(self, progress) as watcher:
+            engine = Engine(
+                self.store,
+                self.spec,
+                task,
+                executor,
+                algorithm=plugins.algorithm(self.spec.algorithm),
+                policy=policy,
+                clock=SystemClock(),
+                workdirs=None if self._url == MEMORY else self.home / "work" / self.name,
+                watcher=watcher,
+                rules=rules,
+            )
+            end = engine.run()
+        self.spec = self.store.spec(self.name)
+        if end.broken:
+            failed = next(trial for trial in self.trials if trial.state is State.FAILED)
+            raise ObjectiveError(f"{end.reason}\n{failed.traceback or ''}".rstrip())
+
+    def save_model(self, objective: CrossValidation) -> ModelVersion | None:
+        """Refit the best configuration on all rows and save it as the next version, unless the latest is that one."""
+        best = self.history.best()
+        if best is None or self.facts.get("model", {}).get("trial") == best.number:
+            return None
+        saved = save_model(
+            self.home, self.name, objective.refit(best.params), **objective.card(self.spec, best)
+        )
+        self.store.remember(
+            self.name, {"model": {"trial": best.number, "version": saved.version, "path": str(saved.path)}}
+        )
+        return saved
+
+    def close(self) -> None:
+        """Let go of the store; trials asked for and not told are given back."""
+        self._asker.close()
+        self.store.close()
+
+    def _writable(self) -> None:
+        if self._readonly:
+            raise StoreError(
+                f"study {self.name!r} was opened to look at. Open it with load({self.name!r}, readonly=False)."
+            )
+
+
+def _objectives(minimize: Metric, maximize: Metric) -> tuple[Objective, ...]:
+    """What is asked for, in the order minimise, maximise."""
+    asked = [(minimize, "min"), (maximize, "max")]
+    return tuple(
+        Objective(metric, "min" if goal == "min" else "max")
+        for metrics, goal in asked
+        for metric in ([metrics] if isinstance(metrics, str) else metrics or [])
+    )
+
+
+def _space(given: Space | Mapping[str, Any]) -> Space:
+    return given if isinstance(given, Space) else Space(given)
+
+
+def _path(function: Callable[..., Any]) -> str:
+    """The function's name, as the store shows it and tells studies apart by it."""
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    module = getattr(function, "__module__", None) or type(function).__module__
+    return f"{module}:{name}"
+
+
+_said: set[str] = set()
+
+
+def _say_once(text: str) -> None:
+    if text not in _said:
+        _said.add(text)
+        print(f"luthier: {text}", file=sys.stderr)  # noqa: T201 - said to a person

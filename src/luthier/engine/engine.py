@@ -1,0 +1,270 @@
+"""Engine: the loop, one way round.
+
+    events -> store -> history -> optimiser -> plan -> store -> pool
+
+Write, then act: what workers said is in the store before anybody draws a conclusion from it, and a trial is claimed
+in the store before a worker gets it. What was written is read back, so that an engine alone, one among many
+and one that was restarted are the same code. Killed anywhere, the study is whole: a lease that runs out makes
+its trial wait for the next attempt.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from luthier.clock import Clock
+from luthier.engine.identity import is_gone, new_worker
+from luthier.engine.mind import Mind
+from luthier.engine.plan import End, Plan, broken, decide
+from luthier.engine.rules import Rules
+from luthier.executors.base import Ended, Event, Executor, Job, Pool
+from luthier.objectives.context import Task
+from luthier.optimizers.base import Algorithm
+from luthier.stopping.base import StoppingPolicy
+from luthier.store.base import Changes, Store
+from luthier.study import History, Record, State, StudySpec, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the engine is doing, for those who watch."""
+
+    seconds: float
+    running: int
+    slots: int
+    ending: str | None = None
+
+
+Watcher = Callable[[History, Status], None]
+POLL = 0.5
+"""Seconds between looks at what others do to the study."""
+
+
+class Engine:
+    """Works on one study until it ends: `Engine(...).run()`."""
+
+    def __init__(
+        self,
+        store: Store,
+        spec: StudySpec,
+        task: Task,
+        executor: Executor,
+        *,
+        algorithm: Algorithm,
+        policy: StoppingPolicy | None = None,
+        clock: Clock,
+        workdirs: Path | None = None,
+        watcher: Watcher | None = None,
+        rules: Rules | None = None,
+    ) -> None:
+        self._store = store
+        self._spec = spec
+        self._task = task
+        self._executor = executor
+        self._policy = policy
+        self._clock = clock
+        self._workdirs = workdirs
+        self._watcher = watcher
+        self._rules = rules or Rules()
+        self._worker = new_worker()
+        self._mind = Mind.start(spec, algorithm)
+        self._running: dict[int, int] = {}  # number -> attempt, of trials in our pool
+        self._told_to_stop: set[int] = set()
+        self._fresh: list[Trial] | None = (
+            None  # trials that ended since we began, as long as all of them failed
+        )
+        self._beat = -float("inf")
+        self._interrupts = 0
+        self._end: End | None = None
+        self._deadline = float("inf")
+
+    @property
+    def history(self) -> History:
+        """What the engine knows."""
+        return self._mind.history
+
+    def run(self) -> End:
+        """Work until the budget is used up, nothing is left to try, or somebody says stop; returns why."""
+        store, name = self._store, self._spec.name
+        store.begin(name, self._worker)
+        end = End("interrupted at once", complete=False)
+        try:
+            self._keep_alive()
+            plan = self._plan(self._look())
+            self._fresh = []
+            end = plan.end or self._work()
+        except Exception as error:
+            end = End(f"{type(error).__name__}: {error}", complete=False)
+            raise
+        finally:
+            store.end(name, self._worker, end.reason)
+            self._look()
+        return end
+
+    def _work(self) -> End:
+        objective = self._spec.problem.objective.metric
+        with self._interruptible(), self._executor.open(self._task, objective) as pool:
+            changes = self._look()
+            while True:
+                plan = self._plan(changes)
+                if self._ending(plan.end, pool):
+                    return self._end or End("interrupted", complete=False)
+                if self._end is None:
+                    self._act(plan, pool)
+                self._watch(changes)
+                self._write(pool.events(self._patience(changes)))
+                self._keep_alive()
+                changes = self._look()
+                self._judge(changes.trials, pool)
+
+    # --- one turn ----------------------------------------------------------------------------
+
+    def _look(self) -> Changes:
+        """Read what changed, whoever changed it, and let the optimiser know."""
+        changes = self._store.changed(self._spec.name, self.history.cursor)
+        for trial in self._mind.learn(changes):
+            if self._fresh is not None:
+                self._fresh = [*self._fresh, trial] if trial.state is State.FAILED else None
+        return changes
+
+    def _plan(self, changes: Changes) -> Plan:
+        situation = self._mind.situation(
+            changes,
+            seconds=self._seconds(changes),
+            running=len(self._running),
+            slots=self._executor.slots,
+            interrupted=self._interrupts > 0,
+            broken=broken(self._fresh or [], self._rules.same_failures),
+        )
+        return decide(situation)
+
+    def _act(self, plan: Plan, pool: Pool) -> None:
+        """Claim and propose in the store first, then hand the trials to the pool."""
+        name, claim = self._spec.name, (self._worker, self._rules.lease)
+        trials: list[Trial] = []
+        if plan.claim:
+            trials += self._store.claim(name, self._worker, plan.claim, self._rules.lease)
+        proposals = self._mind.think(plan.propose)
+        if proposals:
+            # Fenced by the number of trials: of two engines that thought of the same one, the second looks again.
+            proposed = self._store.propose(
+                name,
+                proposals,
+                expect=len(self.history),
+                seen=self.history.cursor,
+                claim=claim if self._spec.batch is None else None,
+            )
+            trials += [trial for trial in proposed if trial.state is State.RUNNING]
+        for trial in trials:
+            self._running[trial.number] = trial.attempt
+            pool.submit(self._job(trial))
+
+    def _write(self, events: Sequence[Event]) -> None:
+        """Put down what workers said."""
+        records = []
+        for event in events:
+            if isinstance(event, Ended):
+                records.append(Record(event.number, event.attempt, event.outcome))
+                self._running.pop(event.number, None)
+                self._told_to_stop.discard(event.number)
+            else:
+                records.append(Record(event.number, event.attempt, event.report))
+        if records:
+            self._store.record(self._spec.name, records, attempts=self._rules.attempts)
+
+    def _judge(self, changed: Sequence[Trial], pool: Pool) -> None:
+        """Stop running trials that somebody asked to stop, or that the policy gives up."""
+        for trial in changed:
+            if trial.number not in self._running or trial.number in self._told_to_stop:
+                continue
+            reason = trial.stop
+            if reason is None and self._policy is not None and trial.reports and not trial.state.ended:
+                reason = self._policy.judge(trial, self.history)
+            if reason is not None:
+                self._stop(pool, trial.number, reason)
+
+    def _ending(self, end: End | None, pool: Pool) -> bool:
+        """Bring the study to its end: whether there is nothing left to wait for."""
+        now = self._clock.now()
+        if self._end is None and end is not None:
+            self._end = end
+            self._deadline = now + self._rules.grace
+            if end.abrupt:
+                for number in list(self._running):
+                    self._stop(pool, number, end.reason)
+        if self._end is None:
+            return False
+        return not self._running or (
+            not self._end.abrupt and not self._end.complete and now >= self._deadline
+        )
+
+    def _stop(self, pool: Pool, number: int, reason: str) -> None:
+        self._told_to_stop.add(number)
+        pool.stop(number, reason)
+
+    def _keep_alive(self) -> None:
+        """Renew our leases, and take over trials of those whose leases ran out or who are known to be dead."""
+        now = self._clock.now()
+        if now - self._beat < min(self._rules.lease / 4, 2.0):
+            return
+        self._beat = now
+        name = self._spec.name
+        self._store.renew(name, self._worker, self._rules.lease)
+        gone = [worker for worker in self._store.workers(name) if is_gone(worker)]
+        self._store.reap(name, attempts=self._rules.attempts, gone=gone)
+
+    # --- small answers -----------------------------------------------------------------------
+
+    def _seconds(self, changes: Changes) -> float:
+        """The time worked on the study, up to now: what is in the store is as of the last sign of life."""
+        return changes.seconds + max(0.0, self._clock.now() - self._beat)
+
+    def _patience(self, changes: Changes) -> float:
+        """How long to wait for workers before looking at the store and the clock again."""
+        longest = POLL if self._running else POLL / 5
+        if changes.budget.seconds is not None:
+            longest = min(longest, max(0.0, changes.budget.seconds - self._seconds(changes)))
+        return longest
+
+    def _job(self, trial: Trial) -> Job:
+        workdir = None
+        if self._workdirs is not None:
+            workdir = str(self._workdirs / str(trial.number) / str(trial.attempt))
+        return Job(
+            number=trial.number,
+            attempt=trial.attempt,
+            params=trial.params,
+            seed=self._spec.trial_seed(trial.number),
+            fidelity=trial.fidelity,
+            workdir=workdir,
+        )
+
+    def _watch(self, changes: Changes) -> None:
+        if self._watcher is not None:
+            ending = None if self._end is None else self._end.reason
+            status = Status(self._seconds(changes), len(self._running), self._executor.slots, ending)
+            self._watcher(self.history, status)
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Ctrl-C or SIGTERM once: end in order. Twice: KeyboardInterrupt at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def interrupt(*_: object) -> None:
+            self._interrupts += 1
+            if self._interrupts > 1:
+                raise KeyboardInterrupt
+
+        before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

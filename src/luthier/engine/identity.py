@@ -1,0 +1,49 @@
+"""Who holds a lease: a name for this process that others on the same machine can tell to be dead."""
+
+from __future__ import annotations
+
+import os
+import socket
+from itertools import count
+from pathlib import Path
+
+_serial = count()
+
+
+def new_worker() -> str:
+    """A name that nobody else has: machine, process, when the process started, and a serial number."""
+    pid = os.getpid()
+    return f"{_machine()}/{pid}/{_started(pid)}/{next(_serial)}"
+
+
+def is_gone(worker: str) -> bool:
+    """Whether `worker` was a process of this machine that is no more. False where that cannot be known."""
+    parts = worker.split("/")
+    if len(parts) != 4 or parts[0] != _machine():
+        return False
+    pid = int(parts[1])
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False  # alive, and somebody else's
+    return _started(pid) != parts[2]  # the number went to another process
+
+
+def _machine() -> str:
+    """The host, and on Linux the namespace in which its process numbers mean something."""
+    try:
+        namespace = f".{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        namespace = ""
+    return socket.gethostname().replace("/", "-") + namespace
+
+
+def _started(pid: int) -> str:
+    """When the process started, in the kernel's ticks; '' where that cannot be read. A zombie has ended: 'dead'."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "dead" if fields[0] in "ZX" else fields[19]

@@ -1,0 +1,94 @@
+"""Mind: what one process knows of a study - its history, and the optimiser that was told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from luthier.engine.plan import Situation
+from luthier.optimizers.base import Algorithm, Optimizer
+from luthier.store.base import Changes
+from luthier.study import History, Proposal, State, StudySpec, Trial
+
+
+@dataclass(slots=True)
+class Mind:
+    """The engine, and people who own their loop, think through this; only they read and write the store."""
+
+    spec: StudySpec
+    optimizer: Optimizer
+    history: History
+    exhausted: bool = False
+    untold: list[Trial] = field(default_factory=list)
+
+    @classmethod
+    def start(cls, spec: StudySpec, algorithm: Algorithm) -> Mind:
+        """One that knows nothing yet."""
+        return cls(spec, algorithm.start(spec.problem), History(spec.problem))
+
+    def learn(self, changes: Changes) -> list[Trial]:
+        """Take in what changed; returns the trials that ended."""
+        finished = self.history.merge(changes.trials, changes.cursor)
+        self.untold += finished
+        if self.untold and (self.spec.batch is None or self.history.ended == len(self.history)):
+            # In batches, the order in which trials happened to end must not matter.
+            self.optimizer.tell(self.untold if self.spec.batch is None else sorted(self.untold, key=_number))
+            self.untold = []
+            self.exhausted = False
+        return finished
+
+    def situation(
+        self,
+        changes: Changes,
+        *,
+        seconds: float,
+        running: int,
+        slots: int,
+        interrupted: bool = False,
+        broken: str | None = None,
+    ) -> Situation:
+        """What there is to decide on."""
+        history = self.history
+        return Situation(
+            budget=changes.budget,
+            objective=self.spec.problem.objective,
+            total=len(history),
+            ended=history.ended,
+            failed=history.counts[State.FAILED],
+            waiting=history.counts[State.WAITING],
+            running=running,
+            slots=slots,
+            seconds=seconds,
+            best=history.best(),
+            batch=self.spec.batch,
+            stop=changes.stop,
+            interrupted=interrupted,
+            exhausted=self.exhausted,
+            broken=broken,
+        )
+
+    def think(self, n: int) -> list[Proposal]:
+        """Up to `n` proposals, fewer where the optimiser has no more for now. Each depends only on what was known,
+        on what is pending, and on its trial's number."""
+        proposals: list[Proposal] = []
+        if n <= 0:
+            return proposals
+        first = len(self.history)
+        pending = self.history.pending()
+        for number in range(first, first + n):
+            proposal = self._propose(number, pending)
+            if proposal is None:
+                self.exhausted = not pending
+                break
+            proposals.append(proposal)
+            pending = [*pending, Trial(number, proposal.params, fidelity=proposal.fidelity, tag=proposal.tag)]
+        return proposals
+
+    def _propose(self, number: int, pending: Sequence[Trial]) -> Proposal | None:
+        if number < len(self.spec.start):
+            return Proposal(self.spec.start[number], tag={"by": "start"})
+        return self.optimizer.ask(pending, self.spec.rng(number))
+
+
+def _number(trial: Trial) -> int:
+    return trial.number
