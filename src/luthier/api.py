@@ -281,7 +281,7 @@ class Study:
         return f"<Study {self.name!r}: {history.ended} of {len(history)} trials ended, {found}>"
 
     def _repr_html_(self) -> str:
-        from luthier.progress import html  # noqa: PLC0415 - notebooks only
+        from luthier.progress import html
 
         return html(self)
 
@@ -289,7 +289,8 @@ class Study:
 
     def ask(self) -> OpenTrial:
         """The next trial to run: one that waits for another attempt, else a new one. Raises StudyEnded where the
-        budget is used up or nothing is left to try."""
+        budget is used up or nothing is left to try.
+        """
         self._writable()
         return self._asker.ask()
 
@@ -316,7 +317,8 @@ class Study:
     @contextmanager
     def trial(self) -> Iterator[OpenTrial]:
         """`with study.trial() as t:` asks, and tells by itself: what was assigned to `t.result`, else the last
-        report; an exception makes it a failed trial, and goes on; an interrupt gives the trial back."""
+        report; an exception makes it a failed trial, and goes on; an interrupt gives the trial back.
+        """
         trial = self.ask()
         try:
             yield trial
@@ -346,7 +348,8 @@ class Study:
         self, task: Task, executor: Executor, *, progress: bool | Watcher = True, rules: Rules | None = None
     ) -> None:
         """Work on the study with a pool of workers until it ends. Raises ObjectiveError when the first trials all fail
-        in the same way."""
+        in the same way.
+        """
         self._writable()
         policy = None if self.spec.stopping is None else plugins.policy(self.spec.stopping)
         with display(self, progress) as watcher:
@@ -420,4 +423,4 @@ _said: set[str] = set()
 def _say_once(text: str) -> None:
     if text not in _said:
         _said.add(text)
-        print(f"luthier: {text}", file=sys.stderr)  # noqa: T201 - said to a person
+        print(f"luthier: {text}", file=sys.stderr)

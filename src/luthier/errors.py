@@ -90,7 +90,7 @@ class StoreUnavailable(StoreError):
     """The store is locked, read-only, full or out of reach."""
 
 
-class Stop(BaseException):  # noqa: N818 - control flow, not an error
+class Stop(BaseException):
     """Raised by `trial.report` in an objective that has been told to end; let it pass."""
 
 

@@ -1,0 +1,1 @@
+"""The loop, and what people who own their loop use in its place."""

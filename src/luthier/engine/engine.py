@@ -13,7 +13,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from luthier.engine.identity import is_gone, new_worker
 from luthier.engine.mind import Mind
 from luthier.engine.plan import End, Plan, broken, decide
 from luthier.engine.rules import Rules
+from luthier.errors import StoreError
 from luthier.executors.base import Ended, Event, Executor, Job, Pool
 from luthier.objectives.context import Task
 from luthier.optimizers.base import Algorithm
@@ -73,11 +74,10 @@ class Engine:
         self._rules = rules or Rules()
         self._worker = new_worker()
         self._mind = Mind.start(spec, algorithm)
-        self._running: dict[int, int] = {}  # number -> attempt, of trials in our pool
-        self._told_to_stop: set[int] = set()
-        self._fresh: list[Trial] | None = (
-            None  # trials that ended since we began, as long as all of them failed
-        )
+        self._running: set[tuple[int, int]] = set()  # number and attempt of the trials in our pool
+        self._told_to_stop: set[tuple[int, int]] = set()
+        # The trials that ended since we began, as long as all of them failed.
+        self._fresh: list[Trial] | None = None
         self._beat = -float("inf")
         self._interrupts = 0
         self._end: End | None = None
@@ -92,18 +92,17 @@ class Engine:
         """Work until the budget is used up, nothing is left to try, or somebody says stop; returns why."""
         store, name = self._store, self._spec.name
         store.begin(name, self._worker)
-        end = End("interrupted at once", complete=False)
         try:
             self._keep_alive()
             plan = self._plan(self._look())
             self._fresh = []
             end = plan.end or self._work()
-        except Exception as error:
-            end = End(f"{type(error).__name__}: {error}", complete=False)
+        except BaseException as error:
+            with suppress(StoreError):  # what went wrong first is what the user should hear
+                store.end(name, self._worker, _why(error))
             raise
-        finally:
-            store.end(name, self._worker, end.reason)
-            self._look()
+        store.end(name, self._worker, end.reason)
+        self._watch(self._look())
         return end
 
     def _work(self) -> End:
@@ -161,7 +160,7 @@ class Engine:
             )
             trials += [trial for trial in proposed if trial.state is State.RUNNING]
         for trial in trials:
-            self._running[trial.number] = trial.attempt
+            self._running.add((trial.number, trial.attempt))
             pool.submit(self._job(trial))
 
     def _write(self, events: Sequence[Event]) -> None:
@@ -170,23 +169,28 @@ class Engine:
         for event in events:
             if isinstance(event, Ended):
                 records.append(Record(event.number, event.attempt, event.outcome))
-                self._running.pop(event.number, None)
-                self._told_to_stop.discard(event.number)
+                self._running.discard((event.number, event.attempt))
+                self._told_to_stop.discard((event.number, event.attempt))
             else:
                 records.append(Record(event.number, event.attempt, event.report))
         if records:
             self._store.record(self._spec.name, records, attempts=self._rules.attempts)
 
     def _judge(self, changed: Sequence[Trial], pool: Pool) -> None:
-        """Stop running trials that somebody asked to stop, or that the policy gives up."""
-        for trial in changed:
-            if trial.number not in self._running or trial.number in self._told_to_stop:
+        """Stop running trials that somebody asked to stop, that the policy gives up, or that are no longer ours."""
+        by_number = {trial.number: trial for trial in changed}
+        for number, attempt in self._running - self._told_to_stop:
+            trial = by_number.get(number)
+            if trial is None:
+                continue
+            if trial.state is not State.RUNNING or trial.attempt != attempt:
+                self._stop(pool, number, attempt, "the lease ran out, and the trial was given to another")
                 continue
             reason = trial.stop
-            if reason is None and self._policy is not None and trial.reports and not trial.state.ended:
+            if reason is None and self._policy is not None and trial.reports:
                 reason = self._policy.judge(trial, self.history)
             if reason is not None:
-                self._stop(pool, trial.number, reason)
+                self._stop(pool, number, attempt, reason)
 
     def _ending(self, end: End | None, pool: Pool) -> bool:
         """Bring the study to its end: whether there is nothing left to wait for."""
@@ -195,16 +199,16 @@ class Engine:
             self._end = end
             self._deadline = now + self._rules.grace
             if end.abrupt:
-                for number in list(self._running):
-                    self._stop(pool, number, end.reason)
+                for number, attempt in self._running - self._told_to_stop:
+                    self._stop(pool, number, attempt, end.reason)
         if self._end is None:
             return False
         return not self._running or (
             not self._end.abrupt and not self._end.complete and now >= self._deadline
         )
 
-    def _stop(self, pool: Pool, number: int, reason: str) -> None:
-        self._told_to_stop.add(number)
+    def _stop(self, pool: Pool, number: int, attempt: int, reason: str) -> None:
+        self._told_to_stop.add((number, attempt))
         pool.stop(number, reason)
 
     def _keep_alive(self) -> None:
@@ -268,3 +272,9 @@ class Engine:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted at once"
+    return f"{type(error).__name__}: {error}"

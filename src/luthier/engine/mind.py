@@ -69,7 +69,8 @@ class Mind:
 
     def think(self, n: int) -> list[Proposal]:
         """Up to `n` proposals, fewer where the optimiser has no more for now. Each depends only on what was known,
-        on what is pending, and on its trial's number."""
+        on what is pending, and on its trial's number.
+        """
         proposals: list[Proposal] = []
         if n <= 0:
             return proposals

@@ -101,7 +101,8 @@ def ending(s: Situation) -> End | None:
 
 def broken(failures: list[Trial], same: int) -> str | None:
     """The sentence to stop with if the first `same` trials all failed in one way; `failures` are the first that
-    ended, as long as all of them failed."""
+    ended, as long as all of them failed.
+    """
     if len(failures) < same or len({_kind(trial) for trial in failures[:same]}) > 1:
         return None
     first = failures[0]
