@@ -106,7 +106,8 @@ class Intents(Protocol):
         claim: tuple[str, float] | None = None,
     ) -> list[Trial]:
         """Add trials, numbered on from the last. Returns [] and adds nothing if `expect` is given and the study has not
-        exactly that many trials. With `claim=(worker, lease seconds)` they are claimed at once."""
+        exactly that many trials. With `claim=(worker, lease seconds)` they are claimed at once.
+        """
         ...
 
     def request_stop(self, study: str, number: int | None, reason: str) -> None:
@@ -119,7 +120,8 @@ class Store(Reader, Intents, Protocol):
 
     def create(self, spec: StudySpec) -> bool:
         """Make the study, and say True; False if it exists and asks the same question. Raises SpecMismatch, with the
-        differences, if it asks another. The budget is not part of the question (see set_budget)."""
+        differences, if it asks another. The budget is not part of the question (see set_budget).
+        """
         ...
 
     def set_budget(self, study: str, budget: Budget) -> None:
@@ -136,7 +138,8 @@ class Store(Reader, Intents, Protocol):
 
     def record(self, study: str, records: Sequence[Record], *, attempts: int = 1) -> None:
         """Write down what attempts say, in order. Words of an attempt that no longer holds its trial are logged as late and
-        change nothing. A `Lost` trial waits again unless this was its last of `attempts`."""
+        change nothing. A `Lost` trial waits again unless this was its last of `attempts`.
+        """
         ...
 
     def renew(self, study: str, worker: str, seconds: float) -> None:
