@@ -19,13 +19,16 @@ from luthier.space import Choice, Const, Float, Int, LogNormal, Normal, Space
 if TYPE_CHECKING:
     from luthier.api import Study, load, tune
     from luthier.executors import Inline, Processes
+    from luthier.objectives.context import Context
     from luthier.objectives.crossval import CrossValidation
+    from luthier.study import Trial
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Choice",
     "Const",
+    "Context",
     "CrossValidation",
     "Float",
     "Inline",
@@ -37,15 +40,18 @@ __all__ = [
     "Space",
     "Stop",
     "Study",
+    "Trial",
     "load",
     "tune",
 ]
 
 _LATER = {
+    "Context": "luthier.objectives.context",
     "CrossValidation": "luthier.objectives.crossval",
     "Inline": "luthier.executors",
     "Processes": "luthier.executors",
     "Study": "luthier.api",
+    "Trial": "luthier.study",
     "load": "luthier.api",
     "tune": "luthier.api",
 }
