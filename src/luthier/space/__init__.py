@@ -1,12 +1,27 @@
 """What may be chosen: parameters, conditions, and their places in the unit cube."""
 
-from luthier.space.parameters import Choice, Const, Float, Int, LogNormal, Normal, Parameter, Scalar, When, same
+from luthier.space.encoding import Encoding
+from luthier.space.grid import Grid, size
+from luthier.space.parameters import (
+    Choice,
+    Const,
+    Float,
+    Int,
+    LogNormal,
+    Normal,
+    Parameter,
+    Scalar,
+    When,
+    same,
+)
 from luthier.space.space import Params, Space
 
 __all__ = [
     "Choice",
     "Const",
+    "Encoding",
     "Float",
+    "Grid",
     "Int",
     "LogNormal",
     "Normal",
@@ -16,4 +31,5 @@ __all__ = [
     "Space",
     "When",
     "same",
+    "size",
 ]

@@ -63,7 +63,10 @@ def space_from_json(data: Any) -> Space:
         raise InvalidSpace(
             f"the space has format {version}, and this Luthier reads up to {VERSION}. Upgrade with: pip install -U luthier"
         )
-    return Space({entry["name"]: _parameter_from_json(entry) for entry in data["parameters"]})
+    try:
+        return Space({entry["name"]: _parameter_from_json(entry) for entry in data["parameters"]})
+    except (KeyError, TypeError) as error:
+        raise InvalidSpace(f"the stored space is damaged ({error!r}): {str(data)[:80]}") from error
 
 
 def _parameter_to_json(parameter: Parameter) -> dict[str, Any]:
@@ -114,7 +117,12 @@ def _parameter_from_json(data: dict[str, Any]) -> Parameter:
             return Float(low, high, log=data.get("log", False), step=data.get("step"), prior=prior, when=when)
         case "int":
             return Int(
-                data["low"], data["high"], log=data.get("log", False), step=data.get("step", 1), prior=prior, when=when
+                data["low"],
+                data["high"],
+                log=data.get("log", False),
+                step=data.get("step", 1),
+                prior=prior,
+                when=when,
             )
         case "choice":
             values = [scalar_from_json(value) for value in data["values"]]

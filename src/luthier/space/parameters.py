@@ -3,15 +3,17 @@
 Every parameter maps the unit interval onto its values so that uniform numbers give the
 distribution that was asked for: a log scale, equal cells for integers and steps, a prior, the
 weights of a choice. Random, Sobol, grid and model-based search all rest on this one pair of maps,
-`from_unit` and `to_unit`.
+`at` and `unit`; `from_unit` and `to_unit` are the same for many values at once.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from itertools import accumulate
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,9 @@ def same(a: object, b: object) -> bool:
     return type(a) is type(b) and a == b
 
 
+_ABSENT: Any = object()
+
+
 @dataclass(frozen=True, slots=True)
 class When:
     """A condition: the parameter exists only where `parent` has one of `values`."""
@@ -37,10 +42,8 @@ class When:
 
     def holds(self, params: Mapping[str, Scalar]) -> bool:
         """Whether `params` have the parent, at one of the values."""
-        if self.parent not in params:
-            return False
-        value = params[self.parent]
-        return any(same(value, allowed) for allowed in self.values)
+        value = params.get(self.parent, _ABSENT)
+        return any(value == allowed and type(value) is type(allowed) for allowed in self.values)
 
 
 Conditions = Mapping[str, "Scalar | Sequence[Scalar]"] | tuple[When, ...]
@@ -86,19 +89,23 @@ class Float:
     step: float | None = field(default=None, kw_only=True)
     prior: Prior | None = field(default=None, kw_only=True)
     when: Conditions = field(default=(), kw_only=True)
+    _scale: _Scale = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "step"):
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, _real(value, f"Float {name}"))
+        if isinstance(self.prior, LogNormal) and self.low < 0:
+            object.__setattr__(self, "low", 0.0)
         object.__setattr__(self, "when", _conditions(self.when))
         _check_range(self)
+        object.__setattr__(self, "_scale", _scale_of(self))
 
     @property
     def size(self) -> int | None:
-        """How many distinct values there are; None for a continuum."""
-        return None if self.step is None and self.low < self.high else _count(self)
+        """How many distinct values there are; None where there is no end of them."""
+        return _count(self)
 
     def check(self, value: object) -> None:
         """Raise InvalidParams unless `value` is one this parameter allows."""
@@ -106,13 +113,33 @@ class Float:
             raise InvalidParams(f"is {value!r}, not a number")
         _check_within(self, value)
 
-    def to_unit(self, values: Sequence[Scalar]) -> Floats:
-        """Where the values lie in the unit interval; the centre of its cell for a stepped value."""
-        return _to_unit(self, values)
+    def unit(self, value: Scalar) -> float:
+        """Where `value` lies in the unit interval; the centre of its cell for a stepped value."""
+        return _unit(self, value)
 
-    def from_unit(self, units: Floats) -> list[Scalar]:
-        """The values at those places of the unit interval, as Python floats."""
-        return cast("list[Scalar]", _from_unit(self, units).tolist())
+    def at(self, unit: float) -> float:
+        """The value at that place of the unit interval."""
+        return self.snap(_place(self, unit))
+
+    def snap(self, value: float) -> float:
+        """The allowed value next to `value`."""
+        if self.step is not None:
+            scale = self._scale
+            k = _nearest_step(self, value)
+            value = round(scale.anchor + k * self.step, scale.digits)  # 0.1 + 2 * 0.1 is 0.3 to a person
+        return float(min(max(value, self.low), self.high))
+
+    def nth(self, index: int) -> float:
+        """The value number `index`, from 0, of a stepped range with two ends."""
+        return self.low if self.step is None else self.snap(self.low + index * self.step)
+
+    def to_unit(self, values: Iterable[Scalar]) -> Floats:
+        """`unit` of each of the values."""
+        return np.array([_unit(self, value) for value in values], dtype=np.float64)
+
+    def from_unit(self, units: Iterable[float]) -> list[Scalar]:
+        """The value `at` each of the places, as Python floats."""
+        return [self.at(float(unit)) for unit in units]
 
     def grid(self, levels: int) -> list[Scalar]:
         """Every value of a stepped range, else `levels` values from low to high on its scale."""
@@ -132,6 +159,7 @@ class Int:
     step: int = field(default=1, kw_only=True)
     prior: Prior | None = field(default=None, kw_only=True)
     when: Conditions = field(default=(), kw_only=True)
+    _scale: _Scale = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("low", "high", "step"):
@@ -144,25 +172,42 @@ class Int:
             object.__setattr__(self, name, int(value))
         object.__setattr__(self, "when", _conditions(self.when))
         _check_range(self)
+        object.__setattr__(self, "_scale", _scale_of(self))
 
     @property
     def size(self) -> int:
         """How many distinct values there are."""
-        return _count(self)
+        return (self.high - self.low) // self.step + 1
 
     def check(self, value: object) -> None:
         """Raise InvalidParams unless `value` is one this parameter allows."""
         if isinstance(value, bool) or not isinstance(value, int):
-            raise InvalidParams(f"is {value!r}, not a whole number")
+            raise InvalidParams(f"is {value!r}, a {type(value).__name__}, and must be an int")
         _check_within(self, value)
 
-    def to_unit(self, values: Sequence[Scalar]) -> Floats:
-        """The centres of the values' cells in the unit interval."""
-        return _to_unit(self, values)
+    def unit(self, value: Scalar) -> float:
+        """The centre of the value's cell in the unit interval."""
+        return _unit(self, value)
 
-    def from_unit(self, units: Floats) -> list[Scalar]:
-        """The values whose cells hold those places of the unit interval, as Python ints."""
-        return [round(value) for value in _from_unit(self, units).tolist()]
+    def at(self, unit: float) -> int:
+        """The value whose cell holds that place of the unit interval."""
+        return self.snap(_place(self, unit))
+
+    def snap(self, value: float) -> int:
+        """The allowed value next to `value`."""
+        return self.low + _nearest_step(self, value) * self.step
+
+    def nth(self, index: int) -> int:
+        """The value number `index`, from 0."""
+        return self.low + index * self.step
+
+    def to_unit(self, values: Iterable[Scalar]) -> Floats:
+        """`unit` of each of the values."""
+        return np.array([_unit(self, value) for value in values], dtype=np.float64)
+
+    def from_unit(self, units: Iterable[float]) -> list[Scalar]:
+        """The value `at` each of the places, as Python ints."""
+        return [self.at(float(unit)) for unit in units]
 
     def grid(self, levels: int) -> list[Scalar]:
         """Every value where there are no more than `levels`, else `levels` of them, spread on the scale."""
@@ -189,6 +234,8 @@ class Choice:
     weights: tuple[float, ...] | None
     when: Conditions
     branches: tuple[tuple[Scalar, tuple[tuple[str, Any], ...]], ...]
+    _places: Mapping[tuple[type, Scalar], int] = field(repr=False, compare=False)
+    _edges: tuple[float, ...] = field(repr=False, compare=False)
 
     def __init__(
         self,
@@ -215,23 +262,16 @@ class Choice:
         chosen = tuple(_scalar(value) for value in listed)
         object.__setattr__(self, "values", chosen)
         object.__setattr__(self, "ordered", ordered)
-        object.__setattr__(self, "weights", None if weights is None else tuple(float(w) for w in weights))
+        object.__setattr__(
+            self, "weights", None if weights is None else tuple(_real(w, "a weight") for w in weights)
+        )
         object.__setattr__(self, "when", _conditions(when))
         object.__setattr__(self, "branches", branches)
-        if not chosen:
-            raise InvalidSpace("the choice is empty. Give at least one value: Choice('a', 'b').")
-        for i, value in enumerate(chosen):
-            if any(same(value, other) for other in chosen[:i]):
-                raise InvalidSpace(f"{value!r} is listed twice in a choice. Drop one, or use weights=.")
-        if self.weights is not None:
-            if len(self.weights) != len(chosen):
-                raise InvalidSpace(
-                    f"{len(self.weights)} weights for {len(chosen)} values. Give one weight per value."
-                )
-            if not all(math.isfinite(w) and w > 0 for w in self.weights):
-                raise InvalidSpace(
-                    f"weights {list(self.weights)} must be positive numbers. Drop a value to rule it out."
-                )
+        object.__setattr__(self, "_places", {(type(value), value): i for i, value in enumerate(chosen)})
+        _check_choice(self)
+        shares = self.weights or (1.0,) * len(chosen)
+        edges = tuple(edge / math.fsum(shares) for edge in accumulate(shares))
+        object.__setattr__(self, "_edges", (0.0, *edges[:-1], 1.0))
 
     @property
     def size(self) -> int:
@@ -240,29 +280,35 @@ class Choice:
 
     def index(self, value: object) -> int:
         """The place of `value` in the list; raises InvalidParams if it is not there."""
-        for i, known in enumerate(self.values):
-            if same(known, value):
-                return i
-        raise InvalidParams(f"is {value!r}, not one of {', '.join(map(repr, self.values))}")
+        try:
+            return self._places[type(value), cast(Scalar, value)]
+        except (KeyError, TypeError):
+            raise InvalidParams(f"is {value!r}, not one of {', '.join(map(repr, self.values))}") from None
 
     def check(self, value: object) -> None:
         """Raise InvalidParams unless `value` is one of the choices."""
         self.index(value)
 
-    @property
-    def _edges(self) -> Floats:
-        weights = np.ones(len(self.values)) if self.weights is None else np.array(self.weights)
-        return np.concatenate([[0.0], np.cumsum(weights / weights.sum())])
+    def unit(self, value: Scalar) -> float:
+        """The centre of the value's cell in the unit interval."""
+        i = self.index(value)
+        return (self._edges[i] + self._edges[i + 1]) / 2
 
-    def to_unit(self, values: Sequence[Scalar]) -> Floats:
-        """The centres of the values' cells in the unit interval."""
-        edges = self._edges
-        return cast(Floats, ((edges[1:] + edges[:-1]) / 2)[[self.index(value) for value in values]])
+    def at(self, unit: float) -> Scalar:
+        """The value whose cell holds that place of the unit interval."""
+        return self.values[bisect_right(self._edges, unit, 1, len(self.values)) - 1]
 
-    def from_unit(self, units: Floats) -> list[Scalar]:
-        """The values whose cells hold those places of the unit interval."""
-        cells = np.searchsorted(self._edges[1:-1], units, side="right")
-        return [self.values[i] for i in cells]
+    def nth(self, index: int) -> Scalar:
+        """The value number `index`, from 0."""
+        return self.values[index]
+
+    def to_unit(self, values: Iterable[Scalar]) -> Floats:
+        """`unit` of each of the values."""
+        return np.array([self.unit(value) for value in values], dtype=np.float64)
+
+    def from_unit(self, units: Iterable[float]) -> list[Scalar]:
+        """The value `at` each of the places."""
+        return [self.at(unit) for unit in units]
 
     def grid(self, levels: int) -> list[Scalar]:
         """Every value."""
@@ -298,11 +344,23 @@ class Const:
         if not same(value, self.value):
             raise InvalidParams(f"is {value!r}, but is fixed at {self.value!r}")
 
-    def to_unit(self, values: Sequence[Scalar]) -> Floats:
+    def unit(self, value: Scalar) -> float:
         """The middle of the unit interval."""
+        return 0.5
+
+    def at(self, unit: float) -> Scalar:
+        """The constant, everywhere."""
+        return self.value
+
+    def nth(self, index: int) -> Scalar:
+        """The constant."""
+        return self.value
+
+    def to_unit(self, values: Sequence[Scalar]) -> Floats:
+        """The middle of the unit interval, for each."""
         return np.full(len(values), 0.5)
 
-    def from_unit(self, units: Floats) -> list[Scalar]:
+    def from_unit(self, units: Sequence[float] | Floats) -> list[Scalar]:
         """The constant, everywhere."""
         return [self.value] * len(units)
 
@@ -345,17 +403,35 @@ def _scalar(value: object) -> Scalar:
 
 
 def _conditions(when: Conditions) -> tuple[When, ...]:
-    if isinstance(when, tuple):
+    if isinstance(when, tuple) and all(isinstance(condition, When) for condition in when):
         return when
     if not isinstance(when, Mapping):
         raise InvalidSpace(f"when is {when!r}. Write when={{'parent': 'value'}} or {{'parent': ['a', 'b']}}.")
     conditions = []
     for parent, values in when.items():
-        listed = list(values) if isinstance(values, list | tuple | set | frozenset) else [values]
+        if isinstance(values, set | frozenset):
+            values = sorted(values, key=repr)  # in an order that is the same in every process
+        listed = list(values) if isinstance(values, list | tuple) else [values]
         if not listed:
             raise InvalidSpace(f"when names no value of {parent!r}. Name at least one.")
         conditions.append(When(parent, tuple(_scalar(value) for value in listed)))
     return tuple(conditions)
+
+
+def _check_choice(p: Choice) -> None:
+    if not p.values:
+        raise InvalidSpace("the choice is empty. Give at least one value: Choice('a', 'b').")
+    if len(p._places) < len(p.values):
+        twice = next(value for i, value in enumerate(p.values) if p.index(value) != i)
+        raise InvalidSpace(f"{twice!r} is listed twice in a choice. Drop one, or use weights=.")
+    if p.weights is None:
+        return
+    if len(p.weights) != len(p.values):
+        raise InvalidSpace(f"{len(p.weights)} weights for {len(p.values)} values. Give one weight per value.")
+    if not all(math.isfinite(w) and w > 0 for w in p.weights):
+        raise InvalidSpace(
+            f"weights {list(p.weights)} must be positive numbers. Drop a value to rule it out."
+        )
 
 
 def _check_prior(prior: Prior) -> None:
@@ -366,143 +442,184 @@ def _check_prior(prior: Prior) -> None:
 def _check_range(p: _Range) -> None:
     low, high, kind = p.low, p.high, type(p).__name__
     if math.isnan(low) or math.isnan(high):
-        raise InvalidSpace(f"{kind} bounds are [{low}, {high}]; NaN is not a bound.")
+        raise InvalidSpace(f"{kind} bounds are [{low}, {high}]; NaN is not a bound. Give two numbers.")
     if low > high:
-        raise InvalidSpace(f"low {low:g} is above high {high:g}. Swap them: {kind}({high:g}, {low:g}).")
+        raise InvalidSpace(
+            f"low {number_text(low)} is above high {number_text(high)}. Swap them: {kind}({number_text(high)}, {number_text(low)})."
+        )
     if p.prior is None and not (math.isfinite(low) and math.isfinite(high)):
         raise InvalidSpace(f"{kind} needs finite bounds, not [{low}, {high}]. Give both, or a prior.")
-    if p.log not in (False, True, "reverse"):
-        raise InvalidSpace(f"log is {p.log!r}. Use True, False or 'reverse'.")
-    if p.prior is not None and p.log:
-        raise InvalidSpace("log and prior are both given, and the prior already says the scale. Keep one.")
+    if isinstance(p, Int) and not -(2**63) <= low <= high < 2**63:
+        raise InvalidSpace(f"Int bounds [{low}, {high}] do not fit in 64 bits. Narrow them.")
+    if isinstance(p, Float) and math.isfinite(low) and math.isfinite(high) and not math.isfinite(high - low):
+        raise InvalidSpace(
+            f"Float bounds [{low}, {high}] are too far apart for a float to hold. Narrow them."
+        )
     if p.step is not None and not (math.isfinite(p.step) and p.step > 0):
         raise InvalidSpace(f"step is {p.step!r}. Use a number above 0.")
+    if p.prior is not None and p.log:
+        raise InvalidSpace("log and prior are both given, and the prior already says the scale. Keep one.")
     if isinstance(p.prior, LogNormal) and high <= 0:
-        raise InvalidSpace(f"high is {high:g}, but a log-normal value is above 0. Raise it.")
-    if p.log is True and low <= 0:
+        raise InvalidSpace(f"high is {number_text(high)}, but a log-normal value is above 0. Raise it.")
+    _check_log(p)
+
+
+def _check_log(p: _Range) -> None:
+    if not (isinstance(p.log, bool) or (p.log == "reverse" and isinstance(p, Float))):
+        words = "True or False" if isinstance(p, Int) else "True, False or 'reverse'"
+        raise InvalidSpace(f"log is {p.log!r}. Use {words}.")
+    if p.log is True and p.low <= 0:
         raise InvalidSpace(
-            f"low is {low:g}, and log of 0 or less does not exist. Use a low above 0, or leave log out."
+            f"low is {number_text(p.low)}, and log of 0 or less does not exist. Use a low above 0, or leave log out."
         )
-    if isinstance(p, Float):
-        if p.log == "reverse" and not (low >= 0 and high < 1):
-            raise InvalidSpace(
-                f"bounds [{low:g}, {high:g}] for log='reverse', which needs 0 <= low and high < 1. "
-                "Use 1 - value, or leave log out."
-            )
-        if p.log is True and p.step is not None and low <= p.step / 2:
-            raise InvalidSpace(f"step {p.step:g} is too coarse for a log scale that starts at {low:g}. Drop one.")
-        if p.log == "reverse" and p.step is not None:
-            raise InvalidSpace("step and log='reverse' do not go together. Drop one.")
+    if p.log is True and p.step is not None and p.low <= p.step / 2:
+        raise InvalidSpace(
+            f"step {number_text(p.step)} is too coarse for a log scale that starts at {number_text(p.low)}. "
+            f"Start above {number_text(p.step / 2)}, or drop the step or the log."
+        )
+    if p.log == "reverse" and not (p.low >= 0 and p.high < 1):
+        raise InvalidSpace(
+            f"bounds [{number_text(p.low)}, {number_text(p.high)}] for log='reverse', which needs 0 <= low and high < 1. "
+            "Use 1 - value, or leave log out."
+        )
+    if p.log == "reverse" and p.step is not None:
+        raise InvalidSpace("step and log='reverse' do not go together. Drop one.")
 
 
 def _check_within(p: _Range, value: float) -> None:
     if not p.low <= value <= p.high:
-        raise InvalidParams(f"is {value!r}, outside [{p.low:g}, {p.high:g}]")
-    if p.step is not None and p.step != 1:
-        k = (value - _anchor(p)) / p.step
-        if abs(k - round(k)) > 1e-6:
-            raise InvalidParams(f"is {value!r}, not a multiple of {p.step:g} away from {_anchor(p):g}")
+        raise InvalidParams(f"is {value!r}, outside [{number_text(p.low)}, {number_text(p.high)}]")
+    if isinstance(p, Int):
+        fits = (int(value) - p.low) % p.step == 0
+    elif p.step is not None and math.isfinite(value):
+        k = (value - p._scale.anchor) / p.step
+        fits = abs(k - round(k)) <= max(1e-6, 1e-15 * abs(k))
+    else:
+        fits = math.isfinite(value)
+    if not fits and p.step is not None:
+        raise InvalidParams(
+            f"is {value!r}, not a multiple of {number_text(p.step)} away from {number_text(p._scale.anchor)}"
+        )
+    if not fits:
+        raise InvalidParams(f"is {value!r}, not a finite number")
 
 
 # --- the unit interval -------------------------------------------------------------------------
 
 
-def _anchor(p: _Range) -> float:
-    return p.low if math.isfinite(p.low) else 0.0
+class _Scale(NamedTuple):
+    """What the two maps of a range need, worked out once.
+
+    `low` and `high` are the ends of the unit interval on the scale on which the search is even: half a step outside
+    for stepped values, so that every value has a whole cell and the first and last are not drawn half as often.
+    Stepped values are `anchor + k * step` with `first <= k <= last`, rounded to `digits` decimals.
+    """
+
+    low: float
+    high: float
+    anchor: float
+    first: float
+    last: float
+    digits: int
 
 
-def _top(p: _Range) -> float:
-    """The largest value a stepped range reaches."""
-    if p.step is None or not math.isfinite(p.high):
-        return p.high
-    return _anchor(p) + math.floor((p.high - _anchor(p)) / p.step + 1e-9) * p.step
+def _scale_of(p: _Range) -> _Scale:
+    anchor = p.low if math.isfinite(p.low) else 0.0
+    first, last, digits, low, high = 0.0, 0.0, 0, float(p.low), float(p.high)
+    if p.step is not None:
+        first = 0 if math.isfinite(p.low) else -math.inf
+        last = _steps(anchor, p.high, p.step)
+        digits = max(12 - math.floor(math.log10(abs(n))) if n else 0 for n in (p.step, anchor))
+        low, high = low - p.step / 2, (anchor + last * p.step) + p.step / 2
+    ends = _forward(p, low), _forward(p, high)
+    if p.prior is not None and p.low < p.high and ends[1] - ends[0] < 1e-9:
+        raise InvalidSpace(
+            f"the prior {p.prior} has next to no weight in [{number_text(p.low)}, {number_text(p.high)}]. Move one of them."
+        )
+    return _Scale(*ends, anchor, first, last, digits)
 
 
-def _count(p: _Range) -> int:
+def _steps(anchor: float, high: float, step: float) -> float:
+    """How many whole steps go from anchor to high; steps are meant as written, so 0.3 is three of 0.1."""
+    if isinstance(anchor, int) and isinstance(high, int) and isinstance(step, int):
+        return (high - anchor) // step
+    steps = (high - anchor) / step
+    return math.floor(steps * (1 + 1e-15) + 1e-9) if math.isfinite(steps) else steps
+
+
+def _count(p: Float) -> int | None:
     if p.low == p.high:
         return 1
     if p.step is None or not (math.isfinite(p.low) and math.isfinite(p.high)):
-        raise InvalidSpace(f"{p!r} has no finite number of values.")
-    return math.floor((p.high - p.low) / p.step + 1e-9) + 1
+        return None
+    return int(p._scale.last) + 1
 
 
-def _forward(p: _Range, x: Floats) -> Floats:
-    """Values onto the scale on which the search is even."""
+def _nearest_step(p: _Range, x: float) -> int:
+    scale = p._scale
+    return int(min(max(round((x - scale.anchor) / (p.step or 1)), scale.first), scale.last))
+
+
+def _forward(p: _Range, x: float) -> float:
+    """A value onto the scale on which the search is even."""
     if p.prior is not None:
-        from scipy.special import ndtr  # noqa: PLC0415 - scipy is slow to import, and priors are rare
+        from scipy.special import ndtr  # scipy is slow to import, and priors are rare
 
-        with np.errstate(divide="ignore"):
-            z = np.log(np.maximum(x, 0.0)) if isinstance(p.prior, LogNormal) else x
-        return cast(Floats, ndtr((z - p.prior.mu) / p.prior.sigma))
-    if p.log == "reverse":
-        return cast(Floats, -np.log1p(-x))
-    return cast(Floats, np.log(x)) if p.log else x
+        if isinstance(p.prior, LogNormal):
+            x = math.log(x) if x > 0 else -math.inf
+        return float(ndtr((x - p.prior.mu) / p.prior.sigma))
+    if p.log is False:
+        return x
+    return math.log(x) if p.log is True else -math.log1p(-x)
 
 
-def _backward(p: _Range, z: Floats) -> Floats:
+def _backward(p: _Range, z: float) -> float:
     if p.prior is not None:
-        from scipy.special import ndtri  # noqa: PLC0415 - as above
+        from scipy.special import ndtri  # as above
 
-        x = p.prior.mu + p.prior.sigma * ndtri(np.clip(z, 1e-15, 1 - 1e-15))
-        return cast(Floats, np.exp(x) if isinstance(p.prior, LogNormal) else x)
-    if p.log == "reverse":
-        return cast(Floats, -np.expm1(-z))
-    return cast(Floats, np.exp(z)) if p.log else z
-
-
-def _ends(p: _Range) -> tuple[float, float]:
-    """The ends of the unit interval on the scale; half a step outside for stepped values, so that
-    every value has a whole cell and the first and last are not drawn half as often."""
-    half = 0.0 if p.step is None else p.step / 2
-    low, high = _forward(p, np.array([p.low - half, _top(p) + half])).tolist()
-    return low, high
+        x = p.prior.mu + p.prior.sigma * float(ndtri(min(max(z, 1e-15), 1 - 1e-15)))
+        return math.exp(min(x, 700.0)) if isinstance(p.prior, LogNormal) else x
+    if p.log is False:
+        return z
+    return math.exp(z) if p.log is True else -math.expm1(-z)
 
 
-def _snap(p: _Range, x: Floats) -> Floats:
-    if p.step is not None:
-        x = _anchor(p) + np.rint((x - _anchor(p)) / p.step) * p.step
-        if isinstance(p, Float):  # 0.1 + 2 * 0.1 is 0.3 to a person
-            x = np.round(x, _decimals(p.step, _anchor(p)))
-    return np.clip(x, p.low, _top(p))
+def _unit(p: _Range, value: Scalar) -> float:
+    scale = p._scale
+    if scale.high <= scale.low:
+        return 0.5
+    unit = (_forward(p, cast(float, value)) - scale.low) / (scale.high - scale.low)
+    return min(max(unit, 0.0), 1.0)
 
 
-def _decimals(*numbers: float) -> int:
-    return min(15, max(-math.floor(math.log10(abs(n))) + 12 if n else 0 for n in numbers))
-
-
-def _to_unit(p: _Range, values: Sequence[Scalar]) -> Floats:
-    low, high = _ends(p)
-    if high <= low:
-        return np.full(len(values), 0.5)
-    return np.clip((_forward(p, np.array(values, dtype=np.float64)) - low) / (high - low), 0.0, 1.0)
-
-
-def _from_unit(p: _Range, units: Floats) -> Floats:
-    low, high = _ends(p)
-    return _snap(p, _backward(p, low + np.asarray(units, dtype=np.float64) * (high - low)))
+def _place(p: _Range, unit: float) -> float:
+    scale = p._scale
+    return _backward(p, scale.low + unit * (scale.high - scale.low))
 
 
 def _grid(p: _Range, levels: int) -> list[Scalar]:
     size = p.size
     if size is not None and (size <= levels or isinstance(p, Float)):
-        step = p.step or 1
-        values = _snap(p, _anchor(p) + np.arange(size) * step).tolist()
-        return [round(v) for v in values] if isinstance(p, Int) else values
+        return [p.nth(i) for i in range(size)]
     ends = (0.0, 1.0) if math.isfinite(p.low) and math.isfinite(p.high) else (0.5 / levels, 1 - 0.5 / levels)
-    spread = p.from_unit(np.linspace(*ends, levels) if levels > 1 else np.array([0.5]))
+    spread = p.from_unit(np.linspace(*ends, levels).tolist() if levels > 1 else [0.5])
     return list(dict.fromkeys(spread))
 
 
 # --- how they print ----------------------------------------------------------------------------
 
 
+def number_text(x: float) -> str:
+    """As short as it goes without changing the number."""
+    return f"{x:g}" if isinstance(x, float) and float(f"{x:g}") == x else repr(x)
+
+
 def _show(p: _Range) -> str:
-    parts = [f"{p.low:g}" if isinstance(p, Float) else str(p.low)]
-    parts.append(f"{p.high:g}" if isinstance(p, Float) else str(p.high))
+    parts = [number_text(p.low), number_text(p.high)]
     if p.log:
         parts.append(f"log={p.log!r}")
     if p.step is not None and not (isinstance(p, Int) and p.step == 1):
-        parts.append(f"step={p.step:g}")
+        parts.append(f"step={number_text(p.step)}")
     if p.prior is not None:
         parts.append(f"prior={p.prior}")
     return f"{type(p).__name__}({', '.join(parts + _show_when(p.when))})"

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from graphlib import CycleError, TopologicalSorter
 from typing import Any, cast
 
 import numpy as np
 
 from luthier.errors import InvalidParams, InvalidSpace, did_you_mean
-from luthier.space.parameters import Choice, Const, Float, Int, Parameter, Scalar, When
+from luthier.space.parameters import Choice, Const, Float, Int, Parameter, Scalar, When, number_text
 
 Params = Mapping[str, Scalar]
+_NOTHING: Params = {}
 
 
 class Space(Mapping[str, Parameter]):
@@ -26,9 +26,11 @@ class Space(Mapping[str, Parameter]):
     Names that are no Python identifiers go in as a dict: `Space({"clf__C": Float(0.1, 10)})`.
     """
 
-    __slots__ = ("_order", "_parameters")
+    __slots__ = ("_in_order", "_order", "_parameters", "_steps")
 
     def __init__(self, parameters: Mapping[str, Any] | None = None, /, **more: Any) -> None:
+        if not isinstance(parameters, Mapping | None):
+            raise InvalidSpace(f"a space is made from a dict of parameters, not from {parameters!r}.")
         given = {**(parameters or {}), **more}
         self._parameters: dict[str, Parameter] = {}
         for name, value in given.items():
@@ -36,6 +38,8 @@ class Space(Mapping[str, Parameter]):
         self._order = self._sorted()
         for name in self._order:
             self._check_conditions(name)
+        self._steps = tuple((name, self._parameters[name], self.conditions(name)) for name in self._order)
+        self._in_order = self._order == tuple(self._parameters)
 
     # --- a mapping ---------------------------------------------------------------------------
 
@@ -50,7 +54,9 @@ class Space(Mapping[str, Parameter]):
 
     def __eq__(self, other: object) -> bool:
         # By repr too: 1, 1.0 and True are equal to Python, but not the same choice.
-        return isinstance(other, Space) and repr(self) == repr(other) and self._parameters == other._parameters
+        return (
+            isinstance(other, Space) and repr(self) == repr(other) and self._parameters == other._parameters
+        )
 
     def __hash__(self) -> int:
         return hash(tuple(self._parameters.items()))
@@ -78,8 +84,8 @@ class Space(Mapping[str, Parameter]):
         """The names that exist where the parents have the values of `params`, parents first."""
         found: dict[str, Scalar] = {}
         active = []
-        for name in self._order:
-            if self.exists(name, found):
+        for name, _, conditions in self._steps:
+            if _hold(conditions, found):
                 active.append(name)
                 if name in params:
                     found[name] = params[name]
@@ -87,36 +93,54 @@ class Space(Mapping[str, Parameter]):
 
     def check(self, params: Params) -> None:
         """Raise InvalidParams, naming the parameter, unless `params` is one complete point of this space."""
-        active = self.active(params)
         for name in params:
             if name not in self._parameters:
                 raise InvalidParams(f"{name!r} is not a parameter of this space.{did_you_mean(name, self)}")
-            if name not in active:
-                reasons = " and ".join(_say(condition) for condition in self.conditions(name))
-                raise InvalidParams(f"parameter {name!r} exists only where {reasons}. Leave it out.")
-        for name in active:
+        found: dict[str, Scalar] = {}
+        for name, parameter, conditions in self._steps:
+            if not _hold(conditions, found):
+                continue
             if name not in params:
-                raise InvalidParams(f"parameter {name!r} is missing; it is {self[name]!r}.")
+                raise InvalidParams(f"parameter {name!r} is missing; it is {parameter!r}.")
             try:
-                self[name].check(params[name])
+                parameter.check(params[name])
             except InvalidParams as error:
                 raise InvalidParams(f"parameter {name!r} {error}.") from None
+            found[name] = params[name]
+        for name in params:
+            if name not in found:
+                reasons = " and ".join(_say(condition) for condition in self.conditions(name))
+                raise InvalidParams(f"parameter {name!r} exists only where {reasons}. Leave it out.")
 
-    def at(self, units: Mapping[str, float]) -> dict[str, Scalar]:
-        """The point at these places of the unit cube; places of inactive parameters are not looked at."""
+    def at(self, units: Mapping[str, float], keep: Params = _NOTHING) -> dict[str, Scalar]:
+        """The point at these places of the unit cube; places of inactive parameters are not looked at.
+
+        Parameters in `keep` have its values instead, where they exist at all.
+        """
         params: dict[str, Scalar] = {}
-        for name in self._order:
-            if self.exists(name, params):
-                params[name] = self[name].from_unit(np.array([units[name]]))[0]
+        for name, parameter, conditions in self._steps:
+            if not conditions or _hold(conditions, params):
+                params[name] = keep[name] if name in keep else parameter.at(units[name])
+        if self._in_order:
+            return params
         return {name: params[name] for name in self._parameters if name in params}
 
-    def sample(self, rng: np.random.Generator) -> dict[str, Scalar]:
-        """A random point: every active parameter drawn from its scale, prior or weights."""
-        return self.at(dict(zip(self._parameters, rng.random(len(self)).tolist(), strict=True)))
+    def sample(self, rng: np.random.Generator, keep: Params = _NOTHING) -> dict[str, Scalar]:
+        """A random point: every active parameter drawn from its scale, prior or weights, unless `keep` has it."""
+        return self.at(dict(zip(self._parameters, rng.random(len(self)).tolist(), strict=True)), keep)
 
-    def key(self, params: Params) -> Hashable:
-        """What makes two points the same point: the active values, with their types."""
-        return tuple((name, type(params[name]), params[name]) for name in self.active(params) if name in params)
+    def key(self, params: Params) -> str:
+        """What makes two points of this space the same point: the active values, with their types."""
+        parts = []
+        found: dict[str, Scalar] = {}
+        for name, parameter, conditions in self._steps:
+            if _hold(conditions, found):
+                value = params[name]
+                if isinstance(parameter, Float):  # 1 is 1.0, and 0.1 + 0.2 is 0.3
+                    value = parameter.snap(cast(float, value))
+                found[name] = value
+                parts.append(f"{name}={value!r}")
+        return ";".join(parts)
 
     def describe(self) -> str:
         """The space as a table that a person can read."""
@@ -125,7 +149,9 @@ class Space(Mapping[str, Parameter]):
             where = " and ".join(_say(condition) for condition in self.conditions(name))
             rows.append((name, type(p).__name__, _values(p), _scale(p), where))
         widths = [max(len(row[i]) for row in rows) for i in range(5)]
-        return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)
+        return "\n".join(
+            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
+        )
 
     # --- how it is put together --------------------------------------------------------------
 
@@ -136,13 +162,8 @@ class Space(Mapping[str, Parameter]):
             parameter = _parameter(value)
         except InvalidSpace as error:
             raise InvalidSpace(f"parameter {name!r}: {error}") from None
-        if above:
-            parameter = replace(parameter, when=(*above, *cast("tuple[When, ...]", parameter.when)))
         branches = parameter.branches if isinstance(parameter, Choice) else ()
-        if isinstance(parameter, Choice) and branches:
-            parameter = Choice(
-                *parameter.values, ordered=parameter.ordered, weights=parameter.weights, when=parameter.when
-            )
+        parameter = replace_when(parameter, (*above, *cast("tuple[When, ...]", parameter.when)))
         if name in self._parameters:
             parameter = self._joined(name, self._parameters[name], parameter)
         self._parameters[name] = parameter
@@ -174,13 +195,20 @@ class Space(Mapping[str, Parameter]):
                         f"parameter {name!r} depends on {condition.parent!r}, which is not a parameter."
                         + did_you_mean(condition.parent, self._parameters)
                     )
-        graph = {name: [c.parent for c in self.conditions(name)] for name in self._parameters}
-        try:
-            sorter = TopologicalSorter(graph)
-            return tuple(sorter.static_order())
-        except CycleError as error:
-            cycle = " -> ".join(map(repr, error.args[1]))
-            raise InvalidSpace(f"parameters depend on each other in a circle: {cycle}. Drop one `when`.") from None
+        order: dict[str, None] = {}
+        for name in self._parameters:
+            self._place(name, order, ())
+        return tuple(order)
+
+    def _place(self, name: str, order: dict[str, None], below: tuple[str, ...]) -> None:
+        """Put `name` into the order, its parents first; apart from that the order is the one given."""
+        if name in below:
+            circle = " -> ".join(map(repr, (*below[below.index(name) :], name)))
+            raise InvalidSpace(f"parameters depend on each other in a circle: {circle}. Drop one `when`.")
+        if name not in order:
+            for condition in self.conditions(name):
+                self._place(condition.parent, order, (*below, name))
+            order[name] = None
 
     def _check_conditions(self, name: str) -> None:
         for condition in self.conditions(name):
@@ -200,8 +228,12 @@ class Space(Mapping[str, Parameter]):
                     ) from None
 
 
+def _hold(conditions: tuple[When, ...], params: Params) -> bool:
+    return all(condition.holds(params) for condition in conditions) if conditions else True
+
+
 def replace_when(parameter: Parameter, when: tuple[When, ...]) -> Parameter:
-    """The same parameter under other conditions."""
+    """The same parameter under other conditions; a choice without its branches."""
     if isinstance(parameter, Choice):
         return Choice(*parameter.values, ordered=parameter.ordered, weights=parameter.weights, when=when)
     return replace(parameter, when=when)
@@ -225,7 +257,7 @@ def _say(condition: When) -> str:
 def _values(p: Parameter) -> str:
     match p:
         case Float():
-            return f"{p.low:g} to {p.high:g}"
+            return f"{number_text(p.low)} to {number_text(p.high)}"
         case Int():
             return f"{p.low} to {p.high}"
         case Choice():
@@ -237,7 +269,11 @@ def _values(p: Parameter) -> str:
 def _scale(p: Parameter) -> str:
     match p:
         case Float() | Int():
-            step = "" if p.step is None or (isinstance(p, Int) and p.step == 1) else f", step {p.step:g}"
+            step = (
+                ""
+                if p.step is None or (isinstance(p, Int) and p.step == 1)
+                else f", step {number_text(p.step)}"
+            )
             scale = "reverse log" if p.log == "reverse" else "log" if p.log else "linear"
             return (str(p.prior) if p.prior is not None else scale) + step
         case Choice():
@@ -245,4 +281,3 @@ def _scale(p: Parameter) -> str:
             return scale + ("" if p.weights is None else f", weights {list(p.weights)}")
         case Const():
             return "fixed"
-

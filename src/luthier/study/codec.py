@@ -55,11 +55,15 @@ def spec_from_json(data: Any, budget: Budget) -> StudySpec:
         name=data["name"],
         problem=problem,
         algorithm=Named(data["algorithm"]["name"], data["algorithm"]["options"]),
-        stopping=None if data["stopping"] is None else Named(data["stopping"]["name"], data["stopping"]["options"]),
+        stopping=None
+        if data["stopping"] is None
+        else Named(data["stopping"]["name"], data["stopping"]["options"]),
         budget=budget,
         seed=data["seed"],
         batch=data["batch"],
-        start=tuple({name: scalar_from_json(value) for name, value in point.items()} for point in data["start"]),
+        start=tuple(
+            {name: scalar_from_json(value) for name, value in point.items()} for point in data["start"]
+        ),
         about=data["about"],
     )
 
@@ -129,5 +133,3 @@ def _named_to_json(named: Named) -> dict[str, Any]:
 def _float(value: Any) -> float:
     number: Scalar = scalar_from_json(value)
     return float(number or 0.0)
-
-

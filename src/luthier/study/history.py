@@ -6,6 +6,7 @@ trials that are pending, the best so far and the objective's values are kept, no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
@@ -62,7 +63,7 @@ class History(Collection[Trial]):
 
     def _better(self, trial: Trial, than: int | None) -> bool:
         value = self.problem.objective.sign * self.value(trial)
-        if np.isnan(value):
+        if math.isnan(value):
             return False
         if than is None:
             return True
@@ -105,14 +106,12 @@ class History(Collection[Trial]):
     def value(self, trial: Trial) -> float:
         """The trial's value of the first objective; NaN if it did not complete."""
         if trial.state is not State.COMPLETED:
-            return float("nan")
-        return trial.metrics.get(self.problem.objective.metric, float("nan"))
+            return math.nan
+        return trial.metrics.get(self.problem.objective.metric, math.nan)
 
     def feasible(self, trial: Trial) -> bool:
         """Whether the trial meets every constraint."""
-        return all(
-            c.low <= trial.metrics.get(c.metric, float("nan")) <= c.high for c in self.problem.constraints
-        )
+        return self.problem.feasible(trial.metrics)
 
     def best(self) -> Trial | None:
         """The completed trial with the best first objective, feasible before infeasible; of equals the lowest number."""

@@ -47,6 +47,17 @@ class Constraint:
     low: float = -math.inf
     high: float = math.inf
 
+    def __post_init__(self) -> None:
+        if not self.low <= self.high:
+            raise InvalidStudy(
+                f"the constraint on {self.metric!r} is [{self.low}, {self.high}], which nothing meets. "
+                "Give low, high or both, with low <= high."
+            )
+
+    def met(self, metrics: Mapping[str, float]) -> bool:
+        """Whether the metric is there and within the bounds."""
+        return self.low <= metrics.get(self.metric, math.nan) <= self.high
+
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
@@ -56,6 +67,12 @@ class Fidelity:
     low: float
     high: float
     log: bool = False
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and 0 < self.low <= self.high):
+            raise InvalidStudy(
+                f"the fidelity {self.name!r} goes from {self.low} to {self.high}. Use 0 < low <= high."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +125,10 @@ class Problem:
         """The first, which is the only one in most studies."""
         return self.objectives[0]
 
+    def feasible(self, metrics: Mapping[str, float]) -> bool:
+        """Whether a trial with these metrics meets every constraint."""
+        return all(constraint.met(metrics) for constraint in self.constraints)
+
 
 @dataclass(frozen=True, slots=True)
 class Named:
@@ -138,11 +159,20 @@ class StudySpec:
     about: Mapping[str, Json] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name.strip() or "/" in self.name or self.name.startswith("."):
-            raise InvalidStudy(f"the study's name is {self.name!r}. Use a name without '/' that does not begin with '.'.")
+        if (
+            not isinstance(self.name, str)
+            or not self.name.strip()
+            or "/" in self.name
+            or self.name.startswith(".")
+        ):
+            raise InvalidStudy(
+                f"the study's name is {self.name!r}. Use a name without '/' that does not begin with '.'."
+            )
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise InvalidStudy(f"seed is {self.seed!r}. Use a whole number of at least 0.")
-        if self.batch is not None and (isinstance(self.batch, bool) or self.batch < 1):
+        if self.batch is not None and (
+            isinstance(self.batch, bool) or not isinstance(self.batch, int) or self.batch < 1
+        ):
             raise InvalidStudy(f"the batch is {self.batch!r}. Use a whole number of at least 1.")
 
     def rng(self, number: int) -> np.random.Generator:

@@ -1,11 +1,11 @@
-"""Trial: one configuration, its attempts and how it ended - and the moves that are legal.
+r"""Trial: one configuration, its attempts and how it ended - and the moves that are legal.
 
-        propose          claim                 record
-    ----------> WAITING ------> RUNNING ----------------> COMPLETED | STOPPED | FAILED
-                   ^   \\           |
-                   |    \\ withdraw | lost, and attempts are left: the next attempt
-                   |     +-> STOPPED|
-                   +----------------+
+    propose          claim                 record
+----------> WAITING ------> RUNNING ----------------> COMPLETED | STOPPED | FAILED
+               ^   \           |
+               |    \ withdraw | lost, and attempts are left: the next attempt
+               |     +-> STOPPED|
+               +----------------+
 """
 
 from __future__ import annotations
@@ -130,7 +130,14 @@ class Trial:
         return self.ended - self.started
 
     def after(self, outcome: Outcome, attempts: int) -> Trial:
-        """The trial once `outcome` is recorded, where at most `attempts` attempts are made."""
+        """The trial once `outcome` is recorded, where at most `attempts` attempts are made.
+
+        Raises ValueError for a move that is not in the picture above: nothing changes a trial that ended, and one that
+        waits can only be stopped.
+        """
+        if self.state.ended or (self.state is State.WAITING and not isinstance(outcome, Stopped)):
+            word = type(outcome).__name__.lower()
+            raise ValueError(f"trial {self.number} is {self.state}, and cannot become {word}.")
         match outcome:
             case Completed(metrics):
                 return replace(self, state=State.COMPLETED, metrics=metrics, reason=None, traceback=None)
@@ -141,4 +148,6 @@ class Trial:
             case Lost(reason) if self.attempt < attempts:
                 return replace(self, state=State.WAITING, reason=reason)
             case Lost(reason):
-                return replace(self, state=State.FAILED, reason=f"{reason} (attempt {self.attempt} of {attempts})")
+                return replace(
+                    self, state=State.FAILED, reason=f"{reason} (attempt {self.attempt} of {attempts})"
+                )

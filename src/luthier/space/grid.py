@@ -1,0 +1,188 @@
+"""Grid: the points of a space as a sequence, numbered without being made.
+
+Each point is a number in a mixed radix: every active parameter is a digit, and a parameter that exists under
+conditions has a digit only where they hold. So only valid points are counted, none twice, and a grid of 10^12 points
+costs no more than one of ten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+from luthier.errors import InvalidSpace
+from luthier.space.parameters import Int, Scalar
+from luthier.space.space import Space
+
+_Seen = frozenset[tuple[str, int]]
+"""Which kind of value each parameter has that others still depend on; absent where it does not exist."""
+
+
+def size(space: Space) -> int | None:
+    """How many distinct points the space has; None where there is no end of them."""
+    if any(parameter.size is None for parameter in space.values()):
+        return None
+    return Grid(space).size
+
+
+class Grid(Sequence[dict[str, Scalar]]):
+    """Every point of `space`, with a continuous Float at `levels` values spread over its scale.
+
+    An Int with more than `levels` values is thinned out to as many, but keeps those that conditions ask for. Without
+    `levels` nothing is thinned out, and a continuous Float raises InvalidSpace. `size` is the number of points as an
+    int of any size; `len` fails, as for a range, above 2^63.
+    """
+
+    def __init__(self, space: Space, levels: int | None = None) -> None:
+        if levels is not None and levels < 1:
+            raise InvalidSpace(f"levels is {levels}. Use at least 1.")
+        self.space = space
+        self.levels = levels
+        blocks = {name: _blocks(space, name, levels) for name in space}
+        self._digits = tuple(_digit(space, name, blocks) for name in _families(space))
+        # A kind of value matters as long as a parameter that asks for it is still to come.
+        self._last_use = {
+            name: max((i for i, d in enumerate(self._digits) if name in d.parents), default=-1)
+            for name in space
+        }
+        self._counts = self._counted()
+        self.size = self._counts[0][frozenset()]
+
+    def __len__(self) -> int:
+        return self.size
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Scalar]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[str, Scalar]]: ...
+    def __getitem__(self, index: int | slice) -> dict[str, Scalar] | list[dict[str, Scalar]]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self.size))]
+        rest = index + self.size if index < 0 else index
+        if not 0 <= rest < self.size:
+            raise IndexError(f"point {index} of a grid of {self.size}")
+        params: dict[str, Scalar] = {}
+        seen: _Seen = frozenset()
+        for place, digit in enumerate(self._digits):
+            if not self.space.exists(digit.name, params):
+                seen = self._after(place, seen, None)
+                continue
+            for kind, block in enumerate(digit.blocks):
+                after = self._after(place, seen, kind)
+                below = self._counts[place + 1][after]
+                if rest < block.size * below:
+                    params[digit.name] = block.nth(rest // below)
+                    rest, seen = rest % below, after
+                    break
+                rest -= block.size * below
+        return {name: params[name] for name in self.space if name in params}
+
+    def _counted(self) -> list[dict[_Seen, int]]:
+        """For each place, and whatever may have been seen before it, the number of ways to fill the digits from there."""
+        reached: list[set[_Seen]] = [{frozenset()}]
+        for place, digit in enumerate(self._digits):
+            reached.append(
+                {self._after(place, seen, kind) for seen in reached[-1] for kind in digit.ways(seen)}
+            )
+        counts: list[dict[_Seen, int]] = [{frozenset(): 1}]
+        for place, digit in reversed(list(enumerate(self._digits))):
+            below = counts[0]
+            here = {
+                seen: sum(
+                    digit.choices(kind) * below[self._after(place, seen, kind)] for kind in digit.ways(seen)
+                )
+                for seen in reached[place]
+            }
+            counts.insert(0, here)
+        return counts
+
+    def _after(self, place: int, seen: _Seen, kind: int | None) -> _Seen:
+        now = seen if kind is None else seen | {(self._digits[place].name, kind)}
+        return frozenset((name, k) for name, k in now if self._last_use[name] > place)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Values that mean the same to every condition, which are those in `meets`: (name, number of its condition)."""
+
+    size: int
+    nth: Callable[[int], Scalar]
+    meets: frozenset[tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class _Digit:
+    """A parameter's values in blocks; `parents` says for each parent in which of its blocks this parameter exists."""
+
+    name: str
+    blocks: tuple[_Block, ...]
+    parents: dict[str, set[int]]
+
+    def ways(self, seen: _Seen) -> Sequence[int | None]:
+        """The numbers of the blocks to choose from; only None where the parameter does not exist."""
+        known = dict(seen)
+        exists = all(known.get(parent) in blocks for parent, blocks in self.parents.items())
+        return range(len(self.blocks)) if exists else (None,)
+
+    def choices(self, kind: int | None) -> int:
+        return 1 if kind is None else self.blocks[kind].size
+
+
+def _digit(space: Space, name: str, blocks: dict[str, tuple[_Block, ...]]) -> _Digit:
+    parents: dict[str, set[int]] = {}
+    for number, condition in enumerate(space.conditions(name)):
+        meeting = {k for k, block in enumerate(blocks[condition.parent]) if (name, number) in block.meets}
+        parents[condition.parent] = parents.get(condition.parent, meeting) & meeting
+    return _Digit(name, blocks[name], parents)
+
+
+def _blocks(space: Space, name: str, levels: int | None) -> tuple[_Block, ...]:
+    parameter = space[name]
+    asked = {
+        (child, number): condition
+        for child in space
+        for number, condition in enumerate(space.conditions(child))
+        if condition.parent == name
+    }
+    if levels is None and parameter.size is None:
+        raise InvalidSpace(
+            f"parameter {name!r} is continuous: {parameter!r}. Say with how many levels, or give a step."
+        )
+    thinned = levels is not None and (
+        parameter.size is None or (isinstance(parameter, Int) and parameter.size > levels)
+    )
+    if not asked and not thinned:
+        return (_Block(parameter.size or 0, parameter.nth, frozenset()),)
+    values: Sequence[Scalar] = parameter.grid(levels or parameter.size or 1)
+    if thinned and isinstance(parameter, Int):
+        wanted = {
+            value for condition in asked.values() for value in condition.values if isinstance(value, int)
+        }
+        values = sorted({*(value for value in values if isinstance(value, int)), *wanted})
+    groups: dict[frozenset[tuple[str, int]], list[Scalar]] = {}
+    for value in values:
+        meets = frozenset(key for key, condition in asked.items() if condition.holds({name: value}))
+        groups.setdefault(meets, []).append(value)
+    return tuple(_Block(len(group), group.__getitem__, meets) for meets, group in groups.items())
+
+
+def _families(space: Space) -> list[str]:
+    """The names, parents before children, and each followed at once by what depends on it: the fewer families are
+    open at a time, the fewer states there are to count.
+    """
+    order: dict[str, None] = {}
+
+    def place(name: str) -> None:
+        if name not in order and all(condition.parent in order for condition in space.conditions(name)):
+            order[name] = None
+            for child in children[name]:
+                place(child)
+
+    children: dict[str, list[str]] = {name: [] for name in space}
+    for name in space:
+        for condition in space.conditions(name):
+            children[condition.parent].append(name)
+    for name in space:
+        place(name)
+    return list(order)
