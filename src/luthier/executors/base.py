@@ -80,5 +80,6 @@ class Executor(Protocol):
 
     def open(self, task: Task, objective: str) -> AbstractContextManager[Pool]:
         """Start workers for `task`, whose bare-number results are the metric `objective`; on leaving, running jobs are
-        ended by force and every process is gone."""
+        ended by force and every process is gone.
+        """
         ...
