@@ -29,7 +29,8 @@ class Optimizer(Protocol):
 
     def ask(self, pending: Sequence[Trial], rng: np.random.Generator) -> Proposal | None:
         """The next point to try, given the trials that wait or run. None where there is nothing to propose until one
-        of those ends; with nothing pending, None means that nothing is left to try."""
+        of those ends; with nothing pending, None means that nothing is left to try.
+        """
         ...
 
 

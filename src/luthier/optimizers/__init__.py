@@ -1,0 +1,22 @@
+"""What to try next: algorithms as settings, and the optimisers that are started from them."""
+
+from luthier.optimizers.auto import Auto
+from luthier.optimizers.base import Algorithm, Optimizer
+from luthier.optimizers.evolution import Evolution
+from luthier.optimizers.grid import Grid
+from luthier.optimizers.quasirandom import Sobol
+from luthier.optimizers.random import Random
+from luthier.optimizers.wrap import merit, unique, usable
+
+__all__ = [
+    "Algorithm",
+    "Auto",
+    "Evolution",
+    "Grid",
+    "Optimizer",
+    "Random",
+    "Sobol",
+    "merit",
+    "unique",
+    "usable",
+]

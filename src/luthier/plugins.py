@@ -1,0 +1,170 @@
+"""Names and what they stand for: algorithms and stopping policies, built in, installed or the user's own.
+
+A name is that of a built-in, one that an installed package announces as an entry point in the group
+`luthier.algorithms` or `luthier.policies`, or "module:Class" for a class that nobody announced. The options of a
+thing are the fields of its dataclass. Nothing is imported before it is asked for.
+
+To announce an algorithm, in the package's pyproject.toml:
+
+    [project.entry-points."luthier.algorithms"]
+    mine = "my_package.mine:Mine"
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from importlib import import_module
+from typing import Any, Generic, TypeVar, cast
+
+from luthier.errors import InvalidStudy, UnknownName, did_you_mean
+from luthier.optimizers.base import Algorithm
+from luthier.stopping.base import StoppingPolicy
+from luthier.study import Named
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Kind(Generic[T]):
+    """A kind of thing that goes by name: what it is called, its verb, its entry points and what is built in."""
+
+    word: str
+    verb: str
+    group: str
+    builtin: Mapping[str, str]
+
+    def names(self) -> dict[str, str]:
+        """Every name there is and the "module:Class" it stands for, built-ins first."""
+        from importlib.metadata import entry_points
+
+        known = dict(self.builtin)
+        for point in sorted(entry_points(group=self.group), key=lambda point: (point.name, point.value)):
+            if known.get(point.name, point.value) != point.value:
+                raise InvalidStudy(
+                    f"the {self.word} {point.value} wants the name {point.name!r}, which {known[point.name]} has. "
+                    f"Uninstall one of the two packages, or ask its authors for another name."
+                )
+            known[point.name] = point.value
+        return known
+
+    def make(self, given: str | Named | T) -> T:
+        """The thing that a name, a name with options, or the thing itself stands for.
+
+        Raises UnknownName, or InvalidStudy for options that it does not have or refuses.
+        """
+        if isinstance(given, str):
+            given = Named(given)
+        if isinstance(given, Named):
+            return self._made(self._class(given.name), given)
+        if isinstance(given, type) or not hasattr(given, self.verb):
+            call = f" Write {given.__name__}()." if isinstance(given, type) else ""
+            raise UnknownName(f"{given!r} is no {self.word}.{call or did_you_mean(given, self.names())}")
+        return given
+
+    def named(self, thing: T) -> Named:
+        """The thing as data, from which `make` makes an equal one; raises InvalidStudy where that is not possible."""
+        cls = type(thing)
+        if not is_dataclass(thing):
+            raise InvalidStudy(
+                f"the {self.word} {thing!r} cannot be stored. Make {cls.__name__} a dataclass."
+            )
+        path = f"{cls.__module__}:{cls.__qualname__}"
+        # Where it is defined and where it is announced from may differ, as for a class that a package re-exports.
+        found = (name for name, value in self.names().items() if value == path or _same_class(value, cls))
+        name = next(found, path)
+        if ":" in name and not _same_class(name, cls):
+            raise InvalidStudy(
+                f"the {self.word} {cls.__qualname__} cannot be found again by name. Define it at the top of a module."
+            )
+        options = {field.name: getattr(thing, field.name) for field in fields(thing) if field.init}
+        try:
+            json.dumps(options, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise InvalidStudy(
+                f"{thing!r} has options that are no JSON ({error}). Use numbers, strings and lists."
+            ) from None
+        return Named(name, options)
+
+    def _class(self, name: str) -> type[T]:
+        known = self.names()
+        path = known.get(name, name)
+        if ":" not in path:
+            raise UnknownName(f"no {self.word} is called {name!r}.{did_you_mean(name, known)}")
+        try:
+            found = _load(path)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise UnknownName(
+                f"the {self.word} {name!r} cannot be imported: {error}. Check the spelling of 'module:Class'."
+            ) from error
+        if not (isinstance(found, type) and is_dataclass(found) and hasattr(found, self.verb)):
+            raise UnknownName(
+                f"{name!r} is no {self.word}: it must be a dataclass with a method {self.verb!r}."
+            )
+        return cast("type[T]", found)
+
+    def _made(self, cls: type[T], named: Named) -> T:
+        known = [field.name for field in fields(cls) if field.init]  # type: ignore[arg-type]
+        for option in named.options:
+            if option not in known:
+                hint = did_you_mean(option, known) or " It has no options."
+                raise InvalidStudy(f"{named.name} has no option {option!r}.{hint}")
+        try:
+            return cls(**named.options)
+        except TypeError as error:
+            raise InvalidStudy(f"{named.name} cannot be made with {dict(named.options)}: {error}.") from error
+
+
+def _load(path: str) -> Any:
+    module, _, name = path.partition(":")
+    thing: Any = import_module(module)
+    for part in name.split("."):
+        thing = getattr(thing, part)
+    return thing
+
+
+def _same_class(path: str, cls: type) -> bool:
+    """Whether the path leads to the class; only paths that end in its name are followed."""
+    if path.rpartition(":")[2].rpartition(".")[2] != cls.__name__:
+        return False
+    try:
+        return _load(path) is cls
+    except (ImportError, AttributeError, ValueError):
+        return False
+
+
+ALGORITHMS: Kind[Algorithm] = Kind(
+    "algorithm",
+    "start",
+    "luthier.algorithms",
+    {
+        "auto": "luthier.optimizers.auto:Auto",
+        "random": "luthier.optimizers.random:Random",
+        "sobol": "luthier.optimizers.quasirandom:Sobol",
+        "grid": "luthier.optimizers.grid:Grid",
+        "evolution": "luthier.optimizers.evolution:Evolution",
+    },
+)
+
+POLICIES: Kind[StoppingPolicy] = Kind("stopping policy", "judge", "luthier.policies", {})
+
+
+def algorithm(given: str | Named | Algorithm) -> Algorithm:
+    """The algorithm that a name, a name with options, or an algorithm stands for.
+
+    Raises UnknownName, or InvalidStudy for options that it does not have or refuses.
+    """
+    return ALGORITHMS.make(given)
+
+
+def policy(given: str | Named | StoppingPolicy) -> StoppingPolicy:
+    """The stopping policy that a name, a name with options, or a policy stands for; raises as `algorithm` does."""
+    return POLICIES.make(given)
+
+
+def named(thing: Algorithm | StoppingPolicy) -> Named:
+    """An algorithm or a policy as data: its name and all its options. Raises InvalidStudy where that is not possible."""
+    if hasattr(thing, "start"):
+        return ALGORITHMS.named(thing)
+    return POLICIES.named(thing)
