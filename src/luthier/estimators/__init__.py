@@ -1,0 +1,27 @@
+"""What is known of an estimator before it is tuned: its parameters, the space worth searching, the data it can read."""
+
+from luthier.estimators.data import BUNDLED, Data, load_data
+from luthier.estimators.describe import (
+    Hyperparameter,
+    as_estimator,
+    estimator_path,
+    hyperparameters,
+    load_estimator,
+    set_params,
+)
+from luthier.estimators.prepare import with_preprocessing
+from luthier.estimators.recommended import recommended_space
+
+__all__ = [
+    "BUNDLED",
+    "Data",
+    "Hyperparameter",
+    "as_estimator",
+    "estimator_path",
+    "hyperparameters",
+    "load_data",
+    "load_estimator",
+    "recommended_space",
+    "set_params",
+    "with_preprocessing",
+]

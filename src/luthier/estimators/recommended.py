@@ -1,0 +1,338 @@
+"""Spaces worth searching for the estimators that people tune most: ranges, scales, order of importance.
+
+The order of the parameters is their importance, most important first, after
+
+- J. N. van Rijn and F. Hutter, "Hyperparameter importance across datasets", KDD 2018: functional ANOVA over 100
+  data sets. SVM: gamma, then C. Random forest: min_samples_leaf, then max_features. AdaBoost: depth, then rate.
+- P. Probst, A.-L. Boulesteix and B. Bischl, "Tunability: importance of hyperparameters of machine learning
+  algorithms", JMLR 20 (2019): what tuning gains over good defaults, for elastic net, trees, forests, SVM, boosting.
+- R. G. Mantovani et al., "An empirical study on hyperparameter tuning of decision trees" (2018): leaf sizes first.
+
+Ranges start from those of Probst et al. and of the `rbv2_*` scenarios of YAHPO Gym (F. Pfisterer et al., 2022), made
+narrower where their ends never win or cost hours. An estimator's own defaults lie inside, so that they can be the
+first trial. Where a default is 0 or None and the range is logarithmic, an ordered choice holds both.
+
+What is not here on purpose: numbers of trees of forests (more is better, Probst et al. 2018, "To tune or not to tune
+the number of trees"), kernels of the SVM but the one it was made with (a polynomial one may take hours to fit).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from luthier.errors import InvalidStudy
+from luthier.estimators.describe import estimator_path, library
+from luthier.space import Choice, Float, Int, Parameter, Space
+
+Parameters = dict[str, Parameter]
+
+
+def recommended_space(estimator: Any, X: Any = None) -> Space:
+    """The space to search for an estimator, or for the last step of a pipeline (`svc__C`) where that has one.
+
+    With the rows `X` that will be trained on, ranges that depend on data follow them: gamma of an SVM spans three
+    decades to both sides of its default "scale", and neighbours are no more than there are rows. Raises InvalidStudy
+    for an estimator that has no recommended space.
+    """
+    prefix, inner = innermost(estimator)
+    make = _SPACES.get((library(inner), type(inner).__name__))
+    if make is None:
+        path = estimator_path(inner)
+        raise InvalidStudy(
+            f"there is no recommended space for {path}. Say what to search with space=; "
+            f"`luthier params {path}` lists its parameters."
+        )
+    return Space({prefix + name: parameter for name, parameter in make(inner, before(estimator, X)).items()})
+
+
+def innermost(estimator: Any) -> tuple[str, Any]:
+    """What is to be tuned, and the prefix of its parameters: the last step of pipelines, the inside of a wrapper."""
+    prefix = ""
+    while (library(estimator), type(estimator).__name__) not in _SPACES:
+        steps = getattr(estimator, "steps", None)
+        name = (
+            steps[-1][0]
+            if steps
+            else next((n for n in ("estimator", "regressor") if hasattr(estimator, n)), None)
+        )
+        inner = steps[-1][1] if steps else getattr(estimator, name, None) if name else None
+        if not hasattr(inner, "get_params"):
+            break
+        prefix, estimator = f"{prefix}{name}__", inner
+    return prefix, estimator
+
+
+def before(estimator: Any, X: Any) -> Any:
+    """The rows as the innermost estimator will see them: through the steps of a pipeline that come before it."""
+    from sklearn.base import clone
+
+    steps = getattr(estimator, "steps", None)
+    if X is None or not steps or len(steps) == 1:
+        return X
+    try:
+        return clone(estimator[:-1]).fit_transform(X)
+    except (
+        Exception
+    ):  # a step that needs y, or cannot read X: the trial will say so, here nothing depends on it
+        return None
+
+
+def svm_gamma(value: Any, X: Any) -> float | None:
+    """The number that gamma="scale" or "auto" stands for on the rows X; None where that cannot be said."""
+    if X is None or value not in ("scale", "auto"):
+        return None
+    try:
+        variance = (
+            1.0
+            if value == "auto"
+            else float(np.var(X.toarray() if hasattr(X, "tocsr") else np.asarray(X, float)))
+        )
+    except (TypeError, ValueError):
+        return None
+    gamma = 1.0 / (X.shape[1] * variance) if variance > 0 else 1.0
+    return gamma if math.isfinite(gamma) else None
+
+
+# --- pieces that several estimators share ------------------------------------------------------
+
+
+def _log(low: float, high: float) -> Float:
+    return Float(low, high, log=True)
+
+
+def _or_zero(*values: float) -> Choice:
+    """0 and a few orders of magnitude: a penalty that may be absent."""
+    return Choice(0.0, *values, ordered=True)
+
+
+_BALANCE: Parameters = {"class_weight": Choice(None, "balanced")}
+_INTERCEPT: Parameters = {"fit_intercept": Choice(True, False)}
+
+
+def _if_classifier(estimator: Any, parameters: Parameters) -> Parameters:
+    return parameters if type(estimator).__name__.endswith("Classifier") else {}
+
+
+# --- linear models -----------------------------------------------------------------------------
+
+
+def _logistic_regression(estimator: Any, X: Any) -> Parameters:
+    return {"C": _log(1e-4, 1e4), **_BALANCE, **_INTERCEPT}
+
+
+def _ridge(estimator: Any, X: Any) -> Parameters:
+    return {"alpha": _log(1e-4, 1e4), **_if_classifier(estimator, _BALANCE), **_INTERCEPT}
+
+
+def _lasso(estimator: Any, X: Any) -> Parameters:
+    return {"alpha": _log(1e-4, 1e2), **_INTERCEPT}
+
+
+def _elastic_net(estimator: Any, X: Any) -> Parameters:
+    # Coordinate descent without an L1 part is slow and warns; Ridge is for that.
+    return {"alpha": _log(1e-4, 1e2), "l1_ratio": Float(0.05, 1.0), **_INTERCEPT}
+
+
+def _sgd(estimator: Any, X: Any) -> Parameters:
+    classifier = bool(_if_classifier(estimator, _BALANCE))
+    losses = (
+        ("hinge", "log_loss", "modified_huber")
+        if classifier
+        else ("squared_error", "huber", "epsilon_insensitive")
+    )
+    schedules = ("optimal", "invscaling", "constant", "adaptive")
+    return {
+        "alpha": _log(1e-7, 1e-1),
+        "learning_rate": Choice(*schedules),
+        "eta0": Float(1e-4, 1e-1, log=True, when={"learning_rate": schedules[1:]}),
+        "loss": Choice(*losses),
+        "penalty": Choice("l2", "l1", "elasticnet"),
+        "l1_ratio": Float(0.0, 1.0, when={"penalty": "elasticnet"}),
+        "average": Choice(False, True),
+        **_if_classifier(estimator, _BALANCE),
+    }
+
+
+# --- support vectors and neighbours ------------------------------------------------------------
+
+
+def _svm(estimator: Any, X: Any) -> Parameters:
+    kernel = estimator.kernel
+    found: Parameters = {}
+    if kernel in ("rbf", "poly", "sigmoid"):
+        found["gamma"] = _gamma(X)
+    found["C"] = _log(1e-3, 1e3)
+    if kernel == "poly":
+        found["degree"] = Int(2, 5)
+    if kernel in ("poly", "sigmoid"):
+        found["coef0"] = Float(-1.0, 1.0)
+    if type(estimator).__name__ == "SVR":
+        return {**found, "epsilon": _log(1e-3, 1.0)}
+    return {**found, **_BALANCE, "shrinking": Choice(True, False)}
+
+
+def _gamma(X: Any) -> Float:
+    centre = svm_gamma("scale", X)
+    if centre is None:
+        return _log(2.0**-15, 2.0**3)  # for standardised columns
+    return _log(float(f"{centre / 1e3:.1g}"), float(f"{centre * 1e3:.1g}"))
+
+
+def _linear_svm(estimator: Any, X: Any) -> Parameters:
+    if type(estimator).__name__ == "LinearSVR":
+        losses = Choice("epsilon_insensitive", "squared_epsilon_insensitive")
+        return {"C": _log(1e-4, 1e3), "epsilon": _or_zero(1e-3, 1e-2, 0.1, 1.0), "loss": losses, **_INTERCEPT}
+    return {"C": _log(1e-4, 1e3), "loss": Choice("squared_hinge", "hinge"), **_BALANCE, **_INTERCEPT}
+
+
+def _neighbors(estimator: Any, X: Any) -> Parameters:
+    most = 50 if X is None else max(1, min(50, X.shape[0]))
+    return {
+        "n_neighbors": Int(1, most, log=True),
+        "weights": Choice("uniform", "distance"),
+        "p": Choice(1, 2),
+    }
+
+
+# --- trees -------------------------------------------------------------------------------------
+
+
+def _tree(estimator: Any, X: Any) -> Parameters:
+    return {
+        "min_samples_leaf": Int(1, 60, log=True),
+        "ccp_alpha": _or_zero(1e-4, 1e-3, 3e-3, 1e-2, 3e-2),
+        "max_depth": Choice(1, 2, 3, 4, 6, 8, 12, 20, None, ordered=True),
+        "min_samples_split": Int(2, 60, log=True),
+        **_if_classifier(estimator, {"criterion": Choice("gini", "entropy"), **_BALANCE}),
+    }
+
+
+def _forest(estimator: Any, X: Any) -> Parameters:
+    return {
+        "min_samples_leaf": Int(1, 20, log=True),
+        "max_features": Choice("log2", "sqrt", 0.2, 0.35, 0.5, 0.75, 1.0, ordered=True),
+        "bootstrap": Choice(True, False),
+        "max_samples": Choice(0.3, 0.5, 0.7, 0.9, None, ordered=True, when={"bootstrap": True}),
+        "min_samples_split": Int(2, 20, log=True),
+        **_if_classifier(estimator, {"criterion": Choice("gini", "entropy"), **_BALANCE}),
+    }
+
+
+def _hist_boosting(estimator: Any, X: Any) -> Parameters:
+    return {
+        "learning_rate": _log(0.01, 0.5),
+        "max_leaf_nodes": Int(3, 127, log=True),
+        "max_iter": Int(50, 500, log=True),
+        "min_samples_leaf": Int(2, 100, log=True),
+        "l2_regularization": _or_zero(1e-3, 1e-2, 0.1, 1.0, 10.0),
+        "max_features": Float(0.2, 1.0),
+    }
+
+
+def _gradient_boosting(estimator: Any, X: Any) -> Parameters:
+    return {
+        "learning_rate": _log(0.01, 0.5),
+        "max_depth": Int(1, 10),
+        "n_estimators": Int(50, 500, log=True),
+        "subsample": Float(0.4, 1.0),
+        "max_features": Choice("log2", "sqrt", 0.3, 0.5, 0.7, None, ordered=True),
+        "min_samples_leaf": Int(1, 50, log=True),
+    }
+
+
+# --- neural networks ---------------------------------------------------------------------------
+
+_LAYERS = ("25", "50", "100", "200", "50,50", "100,100", "200,100", "100,100,100")
+
+
+def _mlp(estimator: Any, X: Any) -> Parameters:
+    by_gradient = estimator.solver in ("adam", "sgd")
+    rate: Parameters = {"learning_rate_init": _log(1e-4, 1e-1)} if by_gradient else {}
+    return {
+        **rate,
+        "hidden_layer_sizes": Choice(*_LAYERS),
+        "alpha": _log(1e-7, 1.0),
+        "activation": Choice("relu", "tanh"),
+    }
+
+
+# --- boosting libraries ------------------------------------------------------------------------
+
+
+def _xgboost(estimator: Any, X: Any) -> Parameters:
+    return {
+        "learning_rate": _log(0.005, 0.5),
+        "max_depth": Int(2, 12),
+        "n_estimators": Int(50, 1000, log=True),
+        "min_child_weight": _log(0.1, 100.0),
+        "subsample": Float(0.4, 1.0),
+        "colsample_bytree": Float(0.2, 1.0),
+        "reg_lambda": _log(1e-3, 1e3),
+        "reg_alpha": _or_zero(1e-3, 1e-2, 0.1, 1.0, 10.0),
+        "gamma": _or_zero(1e-3, 1e-2, 0.1, 1.0),
+    }
+
+
+def _lightgbm(estimator: Any, X: Any) -> Parameters:
+    return {
+        "learning_rate": _log(0.005, 0.5),
+        "num_leaves": Int(7, 255, log=True),
+        "n_estimators": Int(50, 1000, log=True),
+        "min_child_samples": Int(2, 100, log=True),
+        "colsample_bytree": Float(0.2, 1.0),
+        "subsample_freq": Choice(0, 1),  # 0 turns subsample off
+        "subsample": Float(0.4, 1.0, when={"subsample_freq": 1}),
+        "reg_lambda": _or_zero(1e-3, 1e-2, 0.1, 1.0, 10.0),
+        "reg_alpha": _or_zero(1e-3, 1e-2, 0.1, 1.0, 10.0),
+    }
+
+
+def _catboost(estimator: Any, X: Any) -> Parameters:
+    return {
+        "learning_rate": _log(0.01, 0.3),
+        "depth": Int(2, 10),
+        "iterations": Int(100, 1000, log=True),
+        "l2_leaf_reg": _log(0.5, 50.0),
+        "random_strength": _log(0.1, 10.0),
+        "rsm": Float(0.3, 1.0),
+    }
+
+
+_SPACES: dict[tuple[str, str], Callable[[Any, Any], Parameters]] = {
+    ("sklearn", "LogisticRegression"): _logistic_regression,
+    ("sklearn", "Ridge"): _ridge,
+    ("sklearn", "RidgeClassifier"): _ridge,
+    ("sklearn", "Lasso"): _lasso,
+    ("sklearn", "ElasticNet"): _elastic_net,
+    ("sklearn", "SVC"): _svm,
+    ("sklearn", "SVR"): _svm,
+    ("sklearn", "LinearSVC"): _linear_svm,
+    ("sklearn", "LinearSVR"): _linear_svm,
+    ("xgboost", "XGBClassifier"): _xgboost,
+    ("xgboost", "XGBRegressor"): _xgboost,
+    ("lightgbm", "LGBMClassifier"): _lightgbm,
+    ("lightgbm", "LGBMRegressor"): _lightgbm,
+    ("catboost", "CatBoostClassifier"): _catboost,
+    ("catboost", "CatBoostRegressor"): _catboost,
+    **{
+        ("sklearn", family + kind): make
+        for family, make in {
+            "SGD": _sgd,
+            "KNeighbors": _neighbors,
+            "DecisionTree": _tree,
+            "RandomForest": _forest,
+            "ExtraTrees": _forest,
+            "HistGradientBoosting": _hist_boosting,
+            "GradientBoosting": _gradient_boosting,
+            "MLP": _mlp,
+        }.items()
+        for kind in ("Classifier", "Regressor")
+    },
+}
+
+KNOWN = tuple(sorted(_SPACES))
+"""The estimators that have a recommended space, as (library, class name)."""

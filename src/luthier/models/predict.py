@@ -1,0 +1,140 @@
+"""Predictions for a table, its columns found by name and checked against those that the model was fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from luthier.errors import DataError, MissingExtra, did_you_mean
+from luthier.estimators.data import is_frame, read_table
+from luthier.models.registry import load_version, show_model
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """One value per row; `probabilities`, shape (rows, classes), where the model gives them.
+
+    `ignored` are the columns of the table that the model does not read.
+    """
+
+    model: str
+    version: int
+    values: Any
+    classes: tuple[Any, ...] | None = None
+    probabilities: Any = None
+    ignored: tuple[str, ...] = ()
+
+
+def predict(
+    home: Path | str,
+    name: str,
+    table: Any,
+    version: int | None = None,
+    *,
+    trust: bool = False,
+) -> Predictions:
+    """What the model says about each row of `table`: a CSV or Parquet file, a data frame, or an array.
+
+    Columns are found by name, in any order; those of an array by place. Raises DataError for missing columns, for text
+    where the model read numbers and for gaps that it cannot read; ModelError where there is no such model.
+    """
+    model = show_model(home, name, version)
+    if isinstance(table, str | Path):
+        table = read_table(Path(table).expanduser())
+    X, ignored = _rows(table, model.manifest)
+    estimator = load_version(model, trust=trust)
+    try:
+        values = np.asarray(estimator.predict(X))
+        probabilities = estimator.predict_proba(X) if hasattr(estimator, "predict_proba") else None
+    except ValueError as error:
+        gaps = _gaps(X, model.manifest)
+        if not gaps:
+            raise DataError(f"model {name!r} cannot read the table: {error}") from error
+        raise DataError(
+            f"the table has gaps in {gaps}, and model {name!r} was fitted on a table without any. Fill them."
+        ) from error
+    if values.ndim == 2 and values.shape[1] == 1:  # CatBoost, for several classes
+        values = values[:, 0]
+    classes = model.manifest["output"].get("classes")
+    return Predictions(
+        name, model.version, values, None if classes is None else tuple(classes), probabilities, ignored
+    )
+
+
+def _rows(table: Any, manifest: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
+    """The table as the model was fitted: its columns, in its order, of its types; and the columns left out."""
+    inputs: Sequence[Mapping[str, str]] = manifest["inputs"]
+    names = [column["name"] for column in inputs]
+    if not is_frame(table):
+        return _array(table, names, manifest["container"]), ()
+    have = {str(column): column for column in table.columns}
+    missing = [name for name in names if name not in have]
+    extra = tuple(
+        name for name in have if name not in names and name != manifest.get("data", {}).get("target")
+    )
+    if missing:
+        raise DataError(_say_missing(missing, extra, have))
+    X = table[[have[name] for name in names]].copy()
+    X.columns = names
+    for column in inputs:
+        X[column["name"]] = _typed(X[column["name"]], column)
+    return (X if manifest["container"] == "frame" else X.to_numpy(dtype=float)), extra
+
+
+def _array(table: Any, names: list[str], container: str) -> Any:
+    X = table if hasattr(table, "tocsr") else np.asarray(table)
+    if X.ndim != 2 or X.shape[1] != len(names):
+        raise DataError(
+            f"the table has shape {X.shape}, and the model reads {len(names)} columns. Give one row per line."
+        )
+    if container == "array":
+        return X
+    try:
+        import pandas as pd
+    except ModuleNotFoundError:
+        raise MissingExtra("pandas", "data", "a model that was fitted on a table with names") from None
+    return pd.DataFrame(X, columns=names).infer_objects()
+
+
+def _typed(column: Any, described: Mapping[str, str]) -> Any:
+    import pandas as pd
+
+    if described["type"] == "text":
+        return column.where(column.isna(), column.astype(str)).astype(object)
+    if described["type"] != "number" or getattr(column.dtype, "kind", "O") in "iufb":
+        return column
+    numbers = pd.to_numeric(column, errors="coerce")
+    wrong = np.flatnonzero((numbers.isna() & column.notna()).to_numpy())
+    if len(wrong):
+        raise DataError(
+            f"column {described['name']!r} holds {column.iloc[wrong[0]]!r} in row {wrong[0] + 1}, "
+            "and the model was fitted on numbers there."
+        )
+    return numbers
+
+
+def _say_missing(missing: Sequence[str], extra: Sequence[str], have: Mapping[str, Any]) -> str:
+    text = f"the table lacks {_columns(missing)} that the model reads."
+    if extra:
+        text += f" It has {_columns(extra)} that the model does not know."
+    near = did_you_mean(missing[0], extra)
+    return text + (near if "Did you mean" in near else "")
+
+
+def _columns(names: Sequence[str]) -> str:
+    listed = ", ".join(map(repr, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    return f"column {listed}" if len(names) == 1 else f"columns {listed}"
+
+
+def _gaps(X: Any, manifest: Mapping[str, Any]) -> str:
+    if is_frame(X):
+        found = [str(name) for name in X.columns if X[name].isna().any()]
+    elif not hasattr(X, "tocsr") and X.dtype.kind == "f":
+        found = [manifest["inputs"][i]["name"] for i in np.flatnonzero(np.isnan(X).any(axis=0))]
+    else:
+        found = []
+    return _columns(found) if found else ""

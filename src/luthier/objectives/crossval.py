@@ -1,0 +1,479 @@
+"""CrossValidation: an estimator as an objective, scored fold by fold on splits that never change.
+
+The splits are made once, when the objective is, so that all trials of a study are compared on the same rows: their
+scores differ by the parameters alone, and differences between trials may be tested fold by fold, in pairs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luthier.clock import SystemClock
+from luthier.errors import DataError, InvalidParams, InvalidStudy, MissingExtra, ObjectiveError, did_you_mean
+from luthier.estimators.data import Data, take_rows
+from luthier.estimators.describe import (
+    as_estimator,
+    as_scalar,
+    check_names,
+    default_params,
+    estimator_path,
+    library,
+    set_params,
+)
+from luthier.estimators.prepare import with_preprocessing
+from luthier.estimators.recommended import before, innermost, recommended_space, svm_gamma
+from luthier.objectives.context import Context
+from luthier.space import Float, Int, Params, Scalar, Space
+from luthier.study import Objective, StudySpec, Trial
+
+Indices = NDArray[np.int32]
+Scoring = str | Sequence[str] | Mapping[str, Any] | Callable[..., float] | None
+
+
+class CrossValidation:
+    """The mean cross-validated scores of `estimator` on X and y, as a task that `tune` takes.
+
+    `estimator` is an instance, a class or a path such as "sklearn.svm:SVC"; X may be a `Data`, which brings its y.
+    `cv` is a number of folds (stratified for classifiers, shuffled with `seed`; by groups where `groups` are given), a
+    scikit-learn splitter, or pairs of train and test indices. `scoring` names one of scikit-learn's scorers or several,
+    or maps names to scorers; by default accuracy for classifiers, r2 for regressors.
+
+    Each fold is a report, with the fold's number as the step. The result is the mean over the folds of every score, and
+    `fit_seconds`, the mean time of a fit. Whatever the estimator draws at random is drawn from `seed`, in every trial alike.
+
+    Raises InvalidStudy, InvalidParams and DataError for what cannot be scored.
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        X: Any,
+        y: Any = None,
+        *,
+        cv: Any = 5,
+        scoring: Scoring = None,
+        groups: Any = None,
+        name: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        try:
+            import sklearn  # noqa: F401
+        except ModuleNotFoundError:
+            raise MissingExtra("scikit-learn", "sklearn", "CrossValidation") from None
+        if isinstance(X, Data):
+            self.data = X
+        elif y is None:
+            raise DataError("there is no y. Give the target: CrossValidation(estimator, X, y).")
+        else:
+            self.data = Data.of(X, y, name=name or "data")
+        self.seed = seed
+        given = as_estimator(estimator)
+        self.estimator = _seeded(given, seed)
+        self.path = estimator_path(self.estimator)
+        self.classifier = _is_classifier(self.estimator, self.path, self.data)
+        self._given = repr_of(given)
+        self._splits, self.cv = _split(cv, self.data, groups, seed, self.classifier)
+        self._implied = scoring is None
+        self.scorers = _scorers(self._default_metric() if scoring is None else scoring)
+
+    # --- what it is --------------------------------------------------------------------------
+
+    @property
+    def folds(self) -> int:
+        """How many fits a trial takes."""
+        return len(self._splits)
+
+    @property
+    def splits(self) -> list[tuple[Indices, Indices]]:
+        """Train and test rows of every fold."""
+        return list(self._splits)
+
+    @property
+    def splits_hash(self) -> str:
+        """SHA-256 of the splits: equal hashes mean that scores may be compared fold by fold."""
+        digest = hashlib.sha256()
+        for indices in (part for split in self._splits for part in split):
+            digest.update(len(indices).to_bytes(8, "little"))
+            digest.update(indices.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the study is about, as JSON; two studies with the same may be compared."""
+        import sklearn
+
+        return {
+            "estimator": self.path,
+            "fixed": self._given,
+            "data": self.data.name,
+            "rows": self.data.rows,
+            "columns": self.data.columns,
+            "classes": len(np.unique(np.asarray(self.data.y))) if self.classifier else None,
+            "fingerprint": self.data.fingerprint,
+            "cv": self.cv,
+            "folds": self.folds,
+            "splits": self.splits_hash,
+            "scoring": sorted(self.scorers),
+            "estimator_seed": self.seed,
+            "scikit_learn": sklearn.__version__,
+        }
+
+    def default_objective(self) -> Objective:
+        """What to optimise where nothing else is asked for: the first of `scoring`, else accuracy or r2."""
+        first = next(iter(self.scorers))
+        return Objective(first, "min" if self.scorers[first][1] < 0 else "max")
+
+    def scored_by(self, metrics: Sequence[str]) -> CrossValidation:
+        """The same cross-validation with these metrics among its scores.
+
+        A metric is the name of one of scikit-learn's scorers, or a loss by its plain name: "log_loss" is reported as
+        it is, to be minimised, where scikit-learn has neg_log_loss.
+        """
+        wanted = [metric for metric in metrics if metric not in self.scorers and metric != "fit_seconds"]
+        other = copy(self)
+        kept = {} if self._implied and wanted else self.scorers
+        other.scorers = {**kept, **_scorers(wanted)}
+        other._implied = False
+        return other
+
+    def space(self) -> Space:
+        """The recommended space of the estimator, with ranges that follow the data where they depend on it."""
+        smallest = min((train for train, _ in self._splits), key=len)
+        return recommended_space(self.estimator, self._numbers(take_rows(self.data.X, smallest)))
+
+    def defaults(self, space: Space) -> dict[str, Scalar]:
+        """The point of the space at which the estimator stands by itself; {} where there is none.
+
+        gamma="scale" of an SVM becomes the number that it stands for on these rows.
+        """
+        values = default_params(self.estimator)
+        point: dict[str, Scalar] = {}
+        for name in space.order:
+            if name in values and space.exists(name, point):
+                point[name] = self._scalar(name, values[name], space)
+        point = {name: point[name] for name in space if name in point}
+        try:
+            space.check(point)
+        except InvalidParams:
+            return {}
+        return point
+
+    def check(self, space: Mapping[str, Any]) -> None:
+        """Raise InvalidParams, with the near name, for a name in the space that is no parameter of the estimator."""
+        check_names(self.estimator, space)
+
+    # --- what it does ------------------------------------------------------------------------
+
+    def __call__(self, trial: Context) -> dict[str, float]:
+        """Fit and score every fold; the mean of every score."""
+        scores: list[dict[str, float]] = []
+        for fold, (train, test) in enumerate(self._splits):
+            fitted, seconds = self._fit(trial.params, train)
+            values = self._score(fitted, test, fold)
+            trial.report(fold, values)
+            scores.append({**values, "fit_seconds": seconds})
+        return {name: math.fsum(fold[name] for fold in scores) / len(scores) for name in scores[0]}
+
+    def refit(self, params: Params) -> Any:
+        """The estimator with these parameters, fitted on all rows."""
+        return self._fit(params, None)[0]
+
+    def build(self, params: Params) -> Any:
+        """The unfitted estimator with these parameters, and the preprocessing that the data needs in front of it."""
+        return with_preprocessing(set_params(self.estimator, params), self.data.X, self.data.y)
+
+    def card(self, spec: StudySpec, best: Trial) -> dict[str, Any]:
+        """What `save_model` is to write about the model: where it comes from, how it was scored, what it reads."""
+        metrics = {name: float(value) for name, value in best.metrics.items()}
+        folds = {
+            name: [float(report.metrics[name]) for report in best.reports if name in report.metrics]
+            for name in metrics
+        }
+        return {
+            "data": self.data,
+            "meta": {
+                "study": spec.name,
+                "trial": best.number,
+                "params": dict(best.params),
+                "scores": {
+                    name: {"mean": mean, "se": standard_error(folds[name]), "folds": folds[name]}
+                    for name, mean in metrics.items()
+                },
+                "objective": [{"metric": o.metric, "goal": o.goal} for o in spec.problem.objectives],
+                "algorithm": spec.algorithm.name,
+                "estimator": self.path,
+                "fixed": self._given,
+                "task": "classification" if self.classifier else "regression",
+                "cv": self.cv,
+                "splits": self.splits_hash,
+                "seed": self.seed,
+            },
+        }
+
+    def _fit(self, params: Params, rows: Indices | None) -> tuple[Any, float]:
+        X = self.data.X if rows is None else take_rows(self.data.X, rows)
+        y = self.data.y if rows is None else take_rows(self.data.y, rows)
+        model = self.build(params)
+        clock = SystemClock()
+        start = clock.now()
+        with _quiet():
+            model.fit(X, y)
+        return model, clock.now() - start
+
+    def _score(self, fitted: Any, rows: Indices, fold: int) -> dict[str, float]:
+        from sklearn.metrics import check_scoring
+
+        X, y = take_rows(self.data.X, rows), take_rows(self.data.y, rows)
+        # Of several scorers each prediction is made once.
+        scorer = check_scoring(fitted, scoring={name: scorer for name, (scorer, _) in self.scorers.items()})
+        try:
+            with _quiet():
+                raw = scorer(fitted, X, y)
+        except Exception as error:
+            raise ObjectiveError(
+                f"{_names(self.scorers)} cannot be computed for {self.path} on fold {fold}: {_first_line(error)}. "
+                "Choose a score that the estimator and the data allow."
+            ) from error
+        scores = {name: sign * float(raw[name]) for name, (_, sign) in self.scorers.items()}
+        for name, value in scores.items():
+            if math.isnan(value):
+                raise ObjectiveError(
+                    f"the score {name!r} of fold {fold} is not a number: it is undefined for these {len(rows)} test rows. "
+                    "Choose another score, or fewer folds."
+                )
+        return scores
+
+    def _numbers(self, X: Any) -> Any:
+        """The rows as the estimator gets to see them, behind the preprocessing that the data needs."""
+        prepared = with_preprocessing(self.estimator, X)
+        return X if prepared is self.estimator else prepared[:-1].fit_transform(X)
+
+    def _default_metric(self) -> str:
+        from sklearn.base import is_regressor
+
+        if not self.classifier and not is_regressor(self.estimator):
+            raise InvalidStudy(
+                f"{self.path} is neither a classifier nor a regressor, so there is no score by default. Give scoring=."
+            )
+        return "accuracy" if self.classifier else "r2"
+
+    def _scalar(self, name: str, value: Any, space: Space) -> Any:
+        parameter = space[name]
+        value = as_scalar(name, value.item() if isinstance(value, np.generic) else value)
+        prefix, inner = innermost(self.estimator)
+        if (
+            name == f"{prefix}gamma"
+            and type(inner).__name__ in ("SVC", "SVR")
+            and isinstance(parameter, Float)
+        ):
+            value = svm_gamma(value, before(self.estimator, self._numbers(self.data.X))) or value
+        if isinstance(parameter, Float) and type(value) is int:
+            return float(value)
+        if isinstance(parameter, Int) and type(value) is float and value.is_integer():
+            return int(value)
+        for allowed in getattr(parameter, "values", ()):
+            if allowed == value and type(allowed) in (int, float) and type(value) in (int, float):
+                return allowed
+        return value
+
+
+def standard_error(values: Sequence[float]) -> float | None:
+    """Of the mean of the folds; None for fewer than two."""
+    return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
+
+
+def repr_of(estimator: Any) -> str:
+    """The estimator on one line, with the parameters that differ from their defaults."""
+    if isinstance(estimator, type):
+        estimator = estimator()
+    if library(estimator) == "catboost":
+        inner = ", ".join(f"{name}={value!r}" for name, value in sorted(estimator.get_params().items()))
+        return f"{type(estimator).__name__}({inner})"
+    try:
+        text = estimator.__repr__(N_CHAR_MAX=10_000)
+    except TypeError:
+        text = repr(estimator)
+    return " ".join(text.split())
+
+
+# --- estimators --------------------------------------------------------------------------------
+
+_SILENT: dict[str, dict[str, Any]] = {
+    "catboost": {"verbose": False, "allow_writing_files": False},
+    "lightgbm": {"verbosity": -1},
+}
+
+
+def _seeded(estimator: Any, seed: int) -> Any:
+    """A clone whose open random states are `seed`, and which does not print."""
+    from sklearn.base import clone
+
+    made = clone(estimator)
+    values = made.get_params(deep=True)
+    states = {
+        n: seed for n, value in values.items() if n.rpartition("__")[2] == "random_state" and value is None
+    }
+    made.set_params(**states)
+    for prefix, owner in [
+        ("", made),
+        *((f"{n}__", v) for n, v in values.items() if hasattr(v, "get_params")),
+    ]:
+        silent = _SILENT.get(library(owner), {})
+        given = owner.get_params()
+        if not any(name in given for name in ("verbose", "verbosity", "silent", "logging_level")):
+            made.set_params(**{prefix + name: value for name, value in silent.items()})
+    return made
+
+
+def _is_classifier(estimator: Any, path: str, data: Data) -> bool:
+    from sklearn.base import is_classifier, is_regressor
+    from sklearn.utils.multiclass import type_of_target
+
+    kind = np.asarray(data.y).dtype.kind
+    if is_regressor(estimator) and kind not in "iufb":
+        raise DataError(
+            f"the target of {data.name} is text, and {path} is a regressor, which predicts numbers. Use a classifier."
+        )
+    if not is_classifier(estimator):
+        return False
+    if type_of_target(data.y) == "continuous":
+        values = len(np.unique(np.asarray(data.y)))
+        raise DataError(
+            f"the target of {data.name} has {values} different real values, and {path} is a classifier. Use a regressor."
+        )
+    if len(np.unique(np.asarray(data.y))) < 2:
+        raise DataError(f"the target of {data.name} has one class only; there is nothing to tell apart.")
+    return True
+
+
+# --- splits ------------------------------------------------------------------------------------
+
+
+def _split(
+    cv: Any, data: Data, groups: Any, seed: int, classifier: bool
+) -> tuple[tuple[tuple[Indices, Indices], ...], str]:
+    splitter, words = _splitter(cv, data, groups, seed, classifier)
+    try:
+        pairs = list(splitter.split(np.zeros((data.rows, 1)), np.asarray(data.y), groups))
+    except ValueError as error:
+        raise InvalidStudy(f"the data cannot be split as cv={cv!r} asks: {_first_line(error)}.") from None
+    if not pairs:
+        raise InvalidStudy(f"cv={cv!r} gives no split. Give at least one pair of train and test rows.")
+    return tuple(_checked(train, test, data.rows) for train, test in pairs), words
+
+
+def _splitter(cv: Any, data: Data, groups: Any, seed: int, classifier: bool) -> tuple[Any, str]:
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+
+    if isinstance(cv, bool) or cv is None:
+        raise InvalidStudy(
+            f"cv is {cv!r}. Give a number of folds such as 5, a splitter, or pairs of indices."
+        )
+    if isinstance(cv, int | np.integer):
+        if cv < 2:
+            raise InvalidStudy(f"cv is {cv}. Cross-validation needs at least 2 folds.")
+        if groups is not None and len(groups) != data.rows:
+            raise InvalidStudy(
+                f"there are {len(groups)} groups for {data.rows} rows. Give one group per row."
+            )
+        made = {
+            (False, False): KFold,
+            (False, True): StratifiedKFold,
+            (True, False): GroupKFold,
+            (True, True): StratifiedGroupKFold,
+        }[groups is not None, classifier]
+        kind = ("stratified " if classifier else "") + ("by groups, " if groups is not None else "")
+        words = f"{cv}-fold {kind}".rstrip(", ")
+        return made(n_splits=int(cv), shuffle=True, random_state=seed), f"{words}, shuffled with seed {seed}"
+    if hasattr(cv, "split"):
+        return cv, " ".join(repr(cv).split())
+    try:
+        pairs = [(np.asarray(train), np.asarray(test)) for train, test in cv]
+    except (TypeError, ValueError):
+        raise InvalidStudy(
+            f"cv is {cv!r}. Give a number of folds such as 5, a splitter, or pairs of train and test indices."
+        ) from None
+    return _Pairs(pairs), f"{len(pairs)} given splits"
+
+
+class _Pairs:
+    """Given index pairs, as a splitter."""
+
+    def __init__(self, pairs: Sequence[tuple[Any, Any]]) -> None:
+        self._pairs = pairs
+
+    def split(self, X: Any, y: Any, groups: Any) -> Iterator[tuple[Any, Any]]:
+        return iter(self._pairs)
+
+
+def _checked(train: Any, test: Any, rows: int) -> tuple[Indices, Indices]:
+    parts = []
+    for part, name in ((np.asarray(train), "train"), (np.asarray(test), "test")):
+        if part.dtype.kind == "b":
+            part = np.flatnonzero(part)
+        if part.size == 0:
+            raise InvalidStudy(f"a split has no {name} rows. Give at least one on each side.")
+        if part.dtype.kind not in "iu" or part.ndim != 1 or part.min() < 0 or part.max() >= rows:
+            raise InvalidStudy(f"a split's {name} rows must be whole numbers from 0 to {rows - 1}.")
+        parts.append(part.astype(np.int32))
+    return parts[0], parts[1]
+
+
+# --- scores ------------------------------------------------------------------------------------
+
+
+def _scorers(scoring: Any) -> dict[str, tuple[Any, int]]:
+    """Metric -> (scikit-learn's scorer, the sign that makes of it what the metric's name says)."""
+    if isinstance(scoring, str):
+        return {scoring: _scorer(scoring)}
+    if isinstance(scoring, Mapping):
+        return {str(name): _scorer(scorer) for name, scorer in scoring.items()}
+    if callable(scoring):
+        return {getattr(scoring, "__name__", "score"): (scoring, 1)}
+    return {name: _scorer(name) for name in scoring}
+
+
+def _scorer(name: Any) -> tuple[Any, int]:
+    from sklearn.metrics import get_scorer, get_scorer_names
+
+    if callable(name):
+        return name, 1
+    known = get_scorer_names()
+    if name in known:
+        return get_scorer(name), 1
+    if f"neg_{name}" in known:
+        return get_scorer(f"neg_{name}"), -1
+    plain = [*known, *(other.removeprefix("neg_") for other in known)]
+    raise InvalidStudy(
+        f"{name!r} is no score that scikit-learn knows.{did_you_mean(name, plain)} "
+        "sklearn.metrics.get_scorer_names() lists them."
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep still about what a search provokes by design: fits that did not converge, scores of empty classes."""
+    from sklearn.exceptions import ConvergenceWarning, UndefinedMetricWarning
+
+    with warnings.catch_warnings():
+        for category in (ConvergenceWarning, UndefinedMetricWarning, RuntimeWarning):
+            warnings.simplefilter("ignore", category)
+        yield
+
+
+def _names(scorers: Mapping[str, Any]) -> str:
+    return " or ".join(repr(name) for name in scorers)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(".") if lines else type(error).__name__
