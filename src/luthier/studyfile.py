@@ -1,0 +1,420 @@
+"""Studies as TOML files: read, checked key by key, and turned into what `tune` takes.
+
+name = "svc"
+estimator = "sklearn.svm:SVC"    # or function = "train:train"
+data = "digits"                  # a bundled data set, or a CSV or Parquet file
+maximize = "accuracy"
+
+[space.C]
+float = [1e-3, 1e3]
+log = true
+
+[budget]
+trials = 60
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from luthier import plugins
+from luthier.errors import InvalidSpace, InvalidStudy, LuthierError, did_you_mean
+from luthier.estimators import BUNDLED, as_estimator, load_data, set_params
+from luthier.objectives.crossval import CrossValidation
+from luthier.objectives.function import import_objective
+from luthier.space import Choice, Const, Float, Int, LogNormal, Normal, Space
+from luthier.study import Budget, Named
+
+UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+TIMES = {"seconds": 1, "minutes": 60, "hours": 3600}
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFile:
+    """What a study file says. Paths in it are absolute; `space` is None where the recommended one is meant."""
+
+    path: Path
+    name: str
+    estimator: str | None = None
+    function: str | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    data: str | None = None
+    target: str | None = None
+    cv: int | None = None
+    scoring: tuple[str, ...] = ()
+    minimize: tuple[str, ...] = ()
+    maximize: tuple[str, ...] = ()
+    algorithm: Named = field(default_factory=lambda: Named("auto"))
+    workers: int = 1
+    seed: int = 0
+    deterministic: bool | int = False
+    trial_seconds: float | None = None
+    trial_memory: float | None = None
+    store: str | None = None
+    space: Space | None = None
+    budget: Budget = field(default_factory=Budget)
+
+    def objective(self) -> Callable[..., Any] | CrossValidation:
+        """The function, imported, or the estimator with its data; raises a LuthierError where there is none."""
+        if self.function is not None:
+            return self._function(self.function)
+        assert self.estimator is not None  # _agree saw to it
+        assert self.data is not None
+        estimator = set_params(as_estimator(self.estimator), self.params)
+        data = load_data(self.data, self.target)
+        metrics = list(dict.fromkeys((*self.minimize, *self.maximize, *self.scoring)))
+        return CrossValidation(
+            estimator, data, cv=5 if self.cv is None else self.cv, scoring=metrics or None, seed=self.seed
+        )
+
+    def _function(self, reference: str) -> Callable[..., Any]:
+        module, _, name = reference.rpartition(":")
+        beside = self.path.parent / f"{module.replace('.', '/')}.py"
+        if not module.endswith(".py") and beside.is_file():
+            return import_objective(f"{beside}:{name}")
+        if module.endswith(".py"):
+            return import_objective(f"{self.path.parent / module}:{name}")
+        return import_objective(reference)
+
+    def arguments(self) -> dict[str, Any]:
+        """The keyword arguments of `tune`, apart from the objective."""
+        budget = {f.name: getattr(self.budget, f.name) for f in fields(self.budget)}
+        return {
+            "space": self.space,
+            "minimize": self.minimize or None,
+            "maximize": self.maximize or None,
+            "algorithm": plugins.algorithm(self.algorithm),
+            "workers": self.workers,
+            "seed": self.seed,
+            "deterministic": self.deterministic,
+            "trial_seconds": self.trial_seconds,
+            "trial_memory": self.trial_memory,
+            "name": self.name,
+            "store": self.store,
+            **budget,
+        }
+
+
+def read(path: str | Path, overrides: Mapping[str, Any] | None = None) -> StudyFile:
+    """The study in a file. `overrides` (name, store, workers, trials, seconds) replace what it says, where not None.
+
+    Raises InvalidStudy and InvalidSpace, naming the file and the key, for anything it cannot mean.
+    """
+    path = Path(path)
+    try:
+        return _study(path.absolute(), _load(path), overrides or {})
+    except (InvalidStudy, InvalidSpace) as error:
+        raise type(error)(f"{path}: {error}") from None
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        near = did_you_mean(path.name, [other.name for other in path.absolute().parent.glob("*.toml")])
+        raise InvalidStudy(f"there is no such file.{near}") from None
+    except OSError as error:
+        raise InvalidStudy(f"the file cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise InvalidStudy("the file is not text in UTF-8, so it is no TOML. Save it as UTF-8.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidStudy(f"the file is not valid TOML: {error}.") from None
+
+
+def _study(path: Path, given: dict[str, Any], overrides: Mapping[str, Any]) -> StudyFile:
+    _refuse_commands(given)
+    keys = [f.name for f in fields(StudyFile) if f.name != "path"]
+    _only("", given, keys)
+    one = {name: value for name, value in overrides.items() if value is not None}
+    table = _Table("", given)
+    study = StudyFile(
+        path=path,
+        name=table.text("name") or path.stem,
+        estimator=table.text("estimator"),
+        function=table.text("function"),
+        params=table.table("params"),
+        data=_located(table.text("data"), path.parent),
+        target=table.text("target"),
+        cv=table.whole("cv", at_least=2),
+        scoring=table.names("scoring"),
+        minimize=table.names("minimize"),
+        maximize=table.names("maximize"),
+        algorithm=_algorithm(given.get("algorithm", "auto")),
+        workers=table.whole("workers", at_least=1) or 1,
+        seed=table.whole("seed", at_least=0) or 0,
+        deterministic=_deterministic(given.get("deterministic", False)),
+        trial_seconds=table.positive("trial_seconds"),
+        trial_memory=None if "trial_memory" not in given else _bytes(given["trial_memory"]),
+        store=table.text("store"),
+        space=None if "space" not in given else _space(table.table("space")),
+        budget=_budget(table.table("budget")),
+    )
+    budget = {name: one.pop(name) for name in ("trials", "seconds") if name in one}
+    study = replace(study, budget=replace(study.budget, **budget), **one)
+    _agree(study)
+    return study
+
+
+def _refuse_commands(given: Mapping[str, Any]) -> None:
+    if "command" in given:
+        raise InvalidStudy(
+            "studies of commands come in a later version. Until then, call the command in a Python function and name it: "
+            'function = "train:train".'
+        )
+
+
+def _agree(study: StudyFile) -> None:
+    """Refuse what single keys cannot be blamed for."""
+    if (study.estimator is None) == (study.function is None):
+        both = "both are" if study.estimator is not None else "neither is"
+        raise InvalidStudy(
+            f'a study tunes an estimator or a function, and {both} given. Write estimator = "sklearn.svm:SVC" '
+            'or function = "train:train".'
+        )
+    if study.function is not None:
+        if study.space is None:
+            raise InvalidStudy(
+                "a function needs a space. Say what may be chosen: [space.lr] with float = [1e-5, 1e-1]."
+            )
+        if not study.minimize and not study.maximize:
+            raise InvalidStudy('no objective is given. Write minimize = "loss" or maximize = "accuracy".')
+        for key in ("data", "target", "cv", "scoring", "params"):
+            if getattr(study, key):
+                raise InvalidStudy(
+                    f"{key} belongs to an estimator, and this study tunes a function. Leave it out."
+                )
+    elif study.data is None:
+        raise InvalidStudy(
+            'an estimator needs data. Write data = "table.csv" and target = "column", or a bundled data set: '
+            f"{', '.join(BUNDLED)}."
+        )
+
+
+# --- values ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A TOML table and the path that leads to it; every answer is of the type its name says, or None."""
+
+    at: str
+    given: Mapping[str, Any]
+
+    def text(self, key: str) -> str | None:
+        value = self.given.get(key)
+        if value is None or (isinstance(value, str) and value.strip()):
+            return value
+        raise self.wrong(key, f'a text in quotes, as in {key} = "..."')
+
+    def whole(self, key: str, *, at_least: int) -> int | None:
+        value = self.given.get(key)
+        if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= at_least):
+            return value
+        raise self.wrong(key, f"a whole number of at least {at_least}, as in {key} = {max(at_least, 2)}")
+
+    def positive(self, key: str) -> float | None:
+        value = self.given.get(key)
+        if value is None or (_is_number(value) and value > 0):
+            return value
+        raise self.wrong(key, f"a number above 0, as in {key} = 30")
+
+    def number(self, key: str) -> float | None:
+        value = self.given.get(key)
+        if value is None or _is_number(value):
+            return value
+        raise self.wrong(key, f"a number, as in {key} = 0.95")
+
+    def names(self, key: str) -> tuple[str, ...]:
+        value = self.given.get(key, [])
+        listed = [value] if isinstance(value, str) else value
+        if isinstance(listed, list) and all(isinstance(name, str) and name.strip() for name in listed):
+            return tuple(listed)
+        raise self.wrong(key, f'the name of a metric, or a list of names, as in {key} = "accuracy"')
+
+    def table(self, key: str) -> dict[str, Any]:
+        value = self.given.get(key, {})
+        if isinstance(value, dict):
+            return value
+        raise self.wrong(key, f"a table, as in [{self.at}{key}]")
+
+    def wrong(self, key: str, remedy: str) -> InvalidStudy:
+        return InvalidStudy(f"{self.at}{key} is {_say(self.given[key])}. Use {remedy}.")
+
+
+def _say(value: Any) -> str:
+    """A value as TOML writes it, or near enough."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return f'"{value}"'
+        case _:
+            return repr(value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _only(at: str, given: Iterable[str], known: Iterable[str]) -> None:
+    known = list(known)
+    for key in given:
+        if key not in known:
+            near = did_you_mean(key, known) or f" There is: {', '.join(known)}."
+            raise InvalidStudy(f"unknown key {at + key!r}.{near}")
+
+
+def _located(data: str | None, folder: Path) -> str | None:
+    """Where the data is: bundled sets go by name, files are looked for beside the study file."""
+    if data is None or data in BUNDLED:
+        return data
+    path = Path(data).expanduser()
+    beside = folder / path
+    if len(path.parts) == 1 and not path.suffix and not beside.exists():
+        return data  # a misspelt name of a bundled set is said so by load_data
+    return str(beside)
+
+
+def _algorithm(value: Any) -> Named:
+    if isinstance(value, str) and value.strip():
+        return Named(value)
+    if isinstance(value, dict) and isinstance(value.get("name"), str):
+        return Named(value["name"], {key: option for key, option in value.items() if key != "name"})
+    raise InvalidStudy(
+        f'algorithm is {_say(value)}. Use a name, as in algorithm = "random", or a table: {{ name = "evolution", ... }}.'
+    )
+
+
+def _deterministic(value: Any) -> bool | int:
+    if isinstance(value, bool) or (isinstance(value, int) and value >= 1):
+        return value
+    raise InvalidStudy(
+        f"deterministic is {_say(value)}. Use true, false, or the number of trials in a batch, as in deterministic = 4."
+    )
+
+
+def _bytes(value: Any) -> float:
+    """A size in bytes, or with a unit: 2e9, "2 GB", "512 MiB"."""
+    if _is_number(value) and value > 0:
+        return float(value)
+    found = re.fullmatch(r"\s*([0-9.]+)\s*([a-zA-Z]*)\s*", value) if isinstance(value, str) else None
+    try:
+        size = float(found[1]) * UNITS[found[2].lower()] if found else 0.0
+    except (KeyError, ValueError):
+        size = 0.0
+    if size > 0:
+        return size
+    raise InvalidStudy(
+        f'trial_memory is {_say(value)}. Use a number of bytes or a size with a unit, as in trial_memory = "2 GB".'
+    )
+
+
+def _budget(given: dict[str, Any]) -> Budget:
+    _only("budget.", given, ["trials", *TIMES, "target", "failures"])
+    table = _Table("budget.", given)
+    times = {unit: table.positive(unit) for unit in TIMES}
+    seconds = sum(number * TIMES[unit] for unit, number in times.items() if number is not None)
+    return Budget(
+        trials=table.whole("trials", at_least=1),
+        seconds=seconds or None,
+        failures=table.whole("failures", at_least=1),
+        target=table.number("target"),
+    )
+
+
+# --- the space ---------------------------------------------------------------------------------
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "float": ("log", "step", "prior", "when"),
+    "int": ("log", "step", "prior", "when"),
+    "choice": ("ordered", "weights", "none", "when"),
+    "const": ("when",),
+}
+PRIORS: dict[str, type[Normal] | type[LogNormal]] = {"normal": Normal, "lognormal": LogNormal}
+
+
+def _space(given: dict[str, Any]) -> Space:
+    return Space({name: _parameter(name, value) for name, value in given.items()})
+
+
+def _parameter(name: str, value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value  # a list is a choice, a scalar a constant, as in Python
+    at = f"space.{name}"
+    kinds = [kind for kind in KINDS if kind in value]
+    if len(kinds) != 1:
+        said = f"says {' and '.join(kinds)}" if kinds else "says no kind" + _misspelt(value)
+        raise InvalidStudy(
+            f"{at} {said}. Give one of float = [low, high], int = [low, high], choice = [...], const = ..."
+        )
+    kind = kinds[0]
+    _only(f"{at}.", value, [kind, *KINDS[kind]])
+    try:
+        return _of_kind(at, kind, value)
+    except InvalidSpace as error:
+        raise InvalidSpace(f"{at}: {error}") from None
+    except (TypeError, ValueError) as error:
+        if isinstance(error, LuthierError):
+            raise
+        raise InvalidStudy(f"{at} cannot be understood: {error}.") from None
+
+
+def _misspelt(value: dict[str, Any]) -> str:
+    known = [key for keys in KINDS.values() for key in keys]
+    unknown = [key for key in value if key not in known]
+    return f", and has the unknown key {unknown[0]!r}" if unknown else ""
+
+
+def _of_kind(at: str, kind: str, value: dict[str, Any]) -> Any:
+    when = value.get("when", {})
+    if not isinstance(when, dict):
+        raise InvalidStudy(f'{at}.when is {_say(when)}. Write when = {{ parent = ["value"] }}.')
+    match kind:
+        case "const":
+            return Const(value["const"], when=when)
+        case "choice":
+            return _choice(at, value, when)
+        case _:
+            return _range(at, kind, value, when)
+
+
+def _choice(at: str, value: dict[str, Any], when: dict[str, Any]) -> Choice:
+    listed = value["choice"]
+    if not isinstance(listed, list):
+        raise InvalidStudy(f'{at}.choice is {_say(listed)}. Use a list, as in choice = ["a", "b"].')
+    if value.get("none", False):  # TOML has no word for None
+        listed = [None, *listed]
+    return Choice(listed, ordered=bool(value.get("ordered", False)), weights=value.get("weights"), when=when)
+
+
+def _range(at: str, kind: str, value: dict[str, Any], when: dict[str, Any]) -> Float | Int:
+    bounds = value[kind]
+    prior = _prior(at, value.get("prior"))
+    if bounds == [] and prior is not None and kind == "float":
+        bounds = [-float("inf"), float("inf")]
+    if not (isinstance(bounds, list) and len(bounds) == 2 and all(_is_number(bound) for bound in bounds)):
+        example = "[1e-3, 1e3]" if kind == "float" else "[1, 10]"
+        raise InvalidStudy(
+            f"{at}.{kind} is {_say(bounds)}. Use the low and the high end: {kind} = {example}."
+        )
+    more = {key: value[key] for key in ("log", "step") if key in value}
+    return (Float if kind == "float" else Int)(*bounds, prior=prior, when=when, **more)
+
+
+def _prior(at: str, value: Any) -> Normal | LogNormal | None:
+    if value is None:
+        return None
+    example = "prior = { normal = [mu, sigma] } or { lognormal = [mu, sigma] }"
+    if not isinstance(value, dict) or len(value) != 1 or next(iter(value)) not in PRIORS:
+        raise InvalidStudy(f"{at}.prior is {_say(value)}. Write {example}.")
+    ((kind, numbers),) = value.items()
+    if not (isinstance(numbers, list) and len(numbers) == 2 and all(_is_number(n) for n in numbers)):
+        raise InvalidStudy(f"{at}.prior is {_say(value)}. Write {example}.")
+    return PRIORS[kind](*numbers)

@@ -1,0 +1,417 @@
+"""What a study has come to, for people to read and as JSON: where it stands, what is best, whether that is more than noise.
+
+All of it is drawn from what the store holds, so that a study looks the same while it runs, at its end and a year later.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from luthier.analysis.table import rows, uncertainty
+from luthier.clock import SystemClock
+from luthier.engine.plan import Situation, ending
+from luthier.space import Params
+from luthier.store.base import StudyRow
+from luthier.study import History, Objective, State, StudySpec, Trial
+
+ALIVE_SECONDS = 15.0
+"""An engine gives a sign of life every two seconds; after so many without one nobody is at work."""
+
+
+class Looked(Protocol):
+    """A study to look at: `luthier.Study`, or anything else that knows as much."""
+
+    @property
+    def spec(self) -> StudySpec: ...
+    @property
+    def history(self) -> History: ...
+    @property
+    def row(self) -> StudyRow: ...
+    @property
+    def facts(self) -> Mapping[str, Any]: ...
+    @property
+    def home(self) -> Path: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a study stands, in one word, and why.
+
+    The word is complete, running, stopped, interrupted, failed, or open, where there is more to do and nobody does it.
+    """
+
+    word: str
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The value of a trial's objective, with the standard error over its folds where it has some."""
+
+    number: int
+    value: float
+    error: float | None
+
+    def __str__(self) -> str:
+        return number(self.value, self.error)
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """What the best trial is better by than the defaults, in the direction of the goal.
+
+    `error` is the standard error of the paired differences, fold by fold; `real` whether the gain is more than two of
+    them, None where there are no folds to tell by.
+    """
+
+    value: float
+    error: float | None
+    real: bool | None
+
+
+Row = tuple[str, str]
+"""A label, or nothing, and the text beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What to say at the end: a sentence, and rows below it."""
+
+    head: str
+    rows: tuple[Row, ...]
+
+    def __str__(self) -> str:
+        return "\n".join([self.head, *layout(self.rows)])
+
+
+# --- what it has come to -----------------------------------------------------------------------
+
+
+def standing(spec: StudySpec, history: History, row: StudyRow, now: float | None = None) -> Standing:
+    """Where a study stands; `now` in seconds since 1970."""
+    now = SystemClock().now() if now is None else now
+    alive = row.active is not None and now - row.active < ALIVE_SECONDS
+    if row.ended is None and alive:
+        return Standing("running", None if row.stop is None else f"asked to stop: {row.stop}")
+    end = ending(
+        Situation(
+            budget=spec.budget,
+            objective=spec.problem.objective,
+            total=len(history),
+            ended=history.ended,
+            failed=history.counts[State.FAILED],
+            waiting=history.counts[State.WAITING],
+            running=0,
+            slots=1,
+            seconds=row.seconds,
+            best=history.best(),
+        )
+    )
+    why = row.ended or ""
+    if end is not None and end.complete:
+        return Standing("complete", end.reason)
+    if why.startswith("every point"):
+        return Standing("complete", why)
+    if why.startswith("the first"):
+        return Standing("failed", why)
+    if why.startswith("stopped: "):
+        return Standing("stopped", why.removeprefix("stopped: "))
+    if why.startswith("interrupted"):
+        return Standing("interrupted")
+    if row.ended is None and row.active is not None:
+        return Standing("interrupted", "whoever worked on it is gone")
+    return Standing("open", why or None)
+
+
+def score(trial: Trial, objective: Objective) -> Score:
+    """The trial's value of the objective."""
+    value = trial.metrics.get(objective.metric, math.nan)
+    return Score(trial.number, value, uncertainty(trial, objective.metric))
+
+
+def defaults(spec: StudySpec, history: History) -> Trial | None:
+    """The trial of the estimator as it comes, if there was one and it completed."""
+    if "estimator" not in spec.about or not len(history):
+        return None
+    first = history[0]
+    return first if first.tag.get("by") == "start" and first.state is State.COMPLETED else None
+
+
+def gain(best: Trial, other: Trial, objective: Objective) -> Gain:
+    """What `best` is better by, and whether the folds agree on it."""
+    name, sign = objective.metric, -objective.sign
+    value = sign * (best.metrics.get(name, math.nan) - other.metrics.get(name, math.nan))
+    if uncertainty(best, name) is None or uncertainty(other, name) is None:
+        return Gain(value, None, None)
+    mine, theirs = folds(best, name), folds(other, name)
+    paired = [sign * (mine[step] - theirs[step]) for step in mine if step in theirs]
+    mean = math.fsum(paired) / len(paired)
+    spread = math.fsum((difference - mean) ** 2 for difference in paired)
+    error = math.sqrt(spread / (len(paired) - 1) / len(paired))
+    return Gain(value, error, mean > 2 * error)
+
+
+def folds(trial: Trial, metric: str) -> dict[int, float]:
+    """What the trial reported of a metric, by step."""
+    return {report.step: report.metrics[metric] for report in trial.reports if metric in report.metrics}
+
+
+def ranked(history: History, n: int) -> list[Trial]:
+    """The `n` best completed trials, the best first."""
+    objective = history.problem.objective
+    completed = [t for t in history if t.state is State.COMPLETED and not math.isnan(history.value(t))]
+    return sorted(
+        completed, key=lambda t: (not history.feasible(t), objective.sign * history.value(t), t.number)
+    )[:n]
+
+
+# --- in words ----------------------------------------------------------------------------------
+
+
+def summarize(study: Looked, *, again: bool = False) -> Summary:
+    """What is to be said when work on a study ends; `again` where there was nothing left to do."""
+    spec, history, row = study.spec, study.history, study.row
+    where = standing(spec, history, row)
+    lines = (*_best(spec, history), *_model(study), *_next(study, where))
+    return Summary(_head(spec, history, row, where, again), lines)
+
+
+def _head(spec: StudySpec, history: History, row: StudyRow, where: Standing, again: bool) -> str:
+    n = len(history) if spec.budget.trials is None else spec.budget.trials
+    if again and where.word == "complete":
+        return f"{spec.name} is complete ({history.ended} of {n} trials); {_goes_on(spec, history)}"
+    done = f"{plural(history.ended, 'trial')} in {duration(row.seconds)}"
+    left = "" if spec.budget.trials is None else f" of {spec.budget.trials}"
+    some = f"{history.ended}{left} trials in {duration(row.seconds)}"
+    told = _told(history)
+    match where.word:
+        case "complete":
+            ends = spec.budget.trials is None or history.ended < spec.budget.trials
+            return f"Done: {done}{told}." + (f" The end: {where.why}." if ends and where.why else "")
+        case "stopped":
+            return f"Stopped after {some}{told}: {where.why}."
+        case "interrupted":
+            return f"Interrupted after {some}{told}; nothing is lost."
+        case word:
+            return f"{word.capitalize()}: {some}{told}." + (f" {where.why}." if where.why else "")
+
+
+def _told(history: History) -> str:
+    counts = history.counts
+    parts = [f"{counts[state]} {state}" for state in (State.STOPPED, State.FAILED) if counts[state]]
+    return f", {', '.join(parts)}" if parts else ", none failed" if history.ended else ""
+
+
+def _goes_on(spec: StudySpec, history: History) -> str:
+    budget = spec.budget
+    if budget.trials is not None and history.ended >= budget.trials:
+        return f"--trials {2 * budget.trials} goes on."
+    if budget.seconds is not None:
+        return f"--seconds {2 * budget.seconds:g} goes on."
+    return "a larger budget goes on."
+
+
+def _best(spec: StudySpec, history: History) -> list[Row]:
+    best, objective = history.best(), spec.problem.objective
+    if best is None:
+        return [("best", "nothing completed with a value"), *_failures(history)]
+    start = defaults(spec, history)
+    lines = [
+        (
+            "best",
+            f"#{best.number}   {objective.metric} {score(best, objective)}{_compared(best, start, objective)}",
+        )
+    ]
+    lines += [("", f"{other.metric} {score(best, other)}") for other in spec.problem.objectives[1:]]
+    return [*lines, ("", changed(best.params, None if start is None else start.params)), *_failures(history)]
+
+
+def _compared(best: Trial, start: Trial | None, objective: Objective) -> str:
+    if start is None:
+        return ""
+    if start.number == best.number:
+        return "   which are the defaults: nothing was better"
+    found = gain(best, start, objective)
+    difference = number(found.value, found.error) if found.error is not None else f"{found.value:.4g}"
+    verdict = {True: "more than the noise", False: "within noise of the defaults", None: "noise unknown"}[
+        found.real
+    ]
+    return f"   defaults {score(start, objective)}   better by {difference}, {verdict}"
+
+
+def _failures(history: History) -> list[Row]:
+    failed = (
+        [trial for trial in history if trial.state is State.FAILED] if history.counts[State.FAILED] else []
+    )
+    if not failed:
+        return []
+    return [("failed", f"#{failed[0].number} first: {shortened(failed[0].reason or '', 100)}")]
+
+
+def _model(study: Looked) -> list[Row]:
+    model = study.facts.get("model")
+    if not model:
+        return []
+    n = study.spec.about.get("rows")
+    refitted = f"#{model['trial']} refitted on all {n:,} rows" if n else f"#{model['trial']} refitted"
+    return [("model", f"{_near(Path(model['path']))}   {refitted}; its card is CARD.md")]
+
+
+def _next(study: Looked, where: Standing) -> list[Row]:
+    name, best = study.spec.name, study.history.best()
+    commands: list[tuple[str, str]] = []
+    if where.word not in ("complete", "running"):
+        commands.append(("the same command again", "goes on where it stopped"))
+    if best is not None:
+        commands.append((f"luthier show {name} {best.number}", "why this one was tried, and fold by fold"))
+    elif study.history.counts[State.FAILED]:
+        first = next(trial for trial in study.history if trial.state is State.FAILED)
+        commands.append((f"luthier show {name} {first.number}", "the first failure, with its traceback"))
+    if study.facts.get("model"):
+        commands.append((f"luthier models predict {name} new.csv", "predictions for new rows"))
+    commands.append((f"luthier trials {name}", "every trial"))
+    width = max(len(command) for command, _ in commands)
+    return [("next" if i == 0 else "", f"{c.ljust(width)}   {why}") for i, (c, why) in enumerate(commands)]
+
+
+def _near(path: Path) -> str:
+    """The path as one would type it here."""
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+# --- parts of sentences ------------------------------------------------------------------------
+
+
+def layout(rows: Iterable[Row]) -> list[str]:
+    """Rows as lines, the labels in a column of their own."""
+    listed = list(rows)
+    width = max((len(label) for label, _ in listed), default=0)
+    return [f"  {label.ljust(width)}   {text}".rstrip() for label, text in listed]
+
+
+def number(value: float, error: float | None = None) -> str:
+    """A value with as many digits as its error warrants: 0.9783 ± 0.0031."""
+    if error is None or not (math.isfinite(error) and math.isfinite(value)):
+        return f"{value:.5g}"
+    if error == 0:
+        return f"{value:.5g} ± 0"
+    digits = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
+
+
+def setting(value: object) -> str:
+    """A parameter's value, short."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def settings(params: Params) -> str:
+    """Parameters on one line."""
+    return "   ".join(f"{name} {setting(value)}" for name, value in params.items()) or "no parameters"
+
+
+def changed(params: Params, start: Params | None) -> str:
+    """Parameters on one line, those at their default last and in brackets."""
+    if start is None:
+        return settings(params)
+    same = {name: value for name, value in params.items() if name in start and start[name] == value}
+    differ = {name: value for name, value in params.items() if name not in same}
+    rest = ", ".join(f"{name} {setting(value)}" for name, value in same.items())
+    if not differ:
+        return f"(at the default: {rest})"
+    return settings(differ) + (f"   (at the default: {rest})" if same else "")
+
+
+def duration(seconds: float) -> str:
+    """How long, to about two digits: 0.4 s, 49 s, 3 min 20 s, 1 h 05 min."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def plural(n: int, noun: str) -> str:
+    """1 trial, 2 trials."""
+    return f"{n:,} {noun}" + ("" if n == 1 else "s")
+
+
+def shortened(text: str, length: int) -> str:
+    """The first line, cut where it is too long."""
+    line = text.strip().splitlines()[0] if text.strip() else ""
+    return line if len(line) <= length else line[: length - 1] + "…"
+
+
+# --- as JSON -----------------------------------------------------------------------------------
+
+
+def to_json(study: Looked) -> dict[str, Any]:
+    """What a study has come to, for programs. NaN and infinities are the strings "NaN", "Infinity", "-Infinity"."""
+    spec, history, row = study.spec, study.history, study.row
+    best, start, objective = history.best(), defaults(spec, history), spec.problem.objective
+    where = standing(spec, history, row)
+    found = None if best is None or start is None else gain(best, start, objective)
+    return dict(
+        plain(
+            {
+                "name": spec.name,
+                "state": where.word,
+                "reason": where.why,
+                "objectives": [asdict(o) for o in spec.problem.objectives],
+                "budget": asdict(spec.budget),
+                "algorithm": {"name": spec.algorithm.name, "options": dict(spec.algorithm.options)},
+                "seed": spec.seed,
+                "space": {name: repr(parameter) for name, parameter in spec.problem.space.items()},
+                "about": dict(spec.about),
+                "counts": {str(state): n for state, n in history.counts.items()},
+                "ended": history.ended,
+                "seconds": row.seconds,
+                "created": datetime.fromtimestamp(row.created, UTC).isoformat(),
+                "best": None
+                if best is None
+                else {**trial_to_json(best), "error": score(best, objective).error},
+                "defaults": None
+                if start is None
+                else {**trial_to_json(start), "error": score(start, objective).error},
+                "gain": None if found is None else asdict(found),
+                "model": study.facts.get("model"),
+            }
+        )
+    )
+
+
+def trial_to_json(trial: Trial) -> dict[str, Any]:
+    """A trial, for programs: the row of a table of trials, and how it came about. Times are in UTC, ISO 8601."""
+    more = {"attempt": trial.attempt, "worker": trial.worker, "tag": dict(trial.tag)}
+    return dict(plain({**rows([trial])[0], **more}))
+
+
+def reports_to_json(trial: Trial) -> list[dict[str, Any]]:
+    """What a trial reported, step by step."""
+    return list(plain([{"step": report.step, "metrics": dict(report.metrics)} for report in trial.reports]))
+
+
+def plain(value: Any) -> Any:
+    """The same for JSON, which has no NaN and no infinities: they become strings."""
+    match value:
+        case float() if not math.isfinite(value):
+            return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        case Mapping():
+            return {str(key): plain(inner) for key, inner in value.items()}
+        case str():
+            return value
+        case Sequence():
+            return [plain(inner) for inner in value]
+        case _:
+            return value
