@@ -16,7 +16,7 @@ from luthier.engine.asking import Asker, OpenTrial
 from luthier.engine.engine import Engine, Watcher
 from luthier.engine.mind import Mind
 from luthier.engine.rules import Rules
-from luthier.errors import InvalidStudy, LuthierError, ObjectiveError, Stop, StoreError
+from luthier.errors import InvalidStudy, LuthierError, ObjectiveFailed, Stop, StoreError
 from luthier.executors import Executor, Inline, Processes
 from luthier.models import ModelVersion, save_model
 from luthier.objectives.context import Task
@@ -83,7 +83,7 @@ def tune(
     in batches of that many (True: as many as there are workers).
 
     Raises InvalidStudy, InvalidSpace, ObjectiveError for a question that cannot be asked, SpecMismatch where `name`
-    belongs to another one, and ObjectiveError when the first trials all fail in the same way.
+    belongs to another one, and ObjectiveFailed when the first trials all fail in the same way.
     """
     limited = trial_seconds is not None or trial_memory is not None
     if executor is None:
@@ -347,7 +347,7 @@ class Study:
     def work(
         self, task: Task, executor: Executor, *, progress: bool | Watcher = True, rules: Rules | None = None
     ) -> None:
-        """Work on the study with a pool of workers until it ends. Raises ObjectiveError when the first trials all fail
+        """Work on the study with a pool of workers until it ends. Raises ObjectiveFailed when the first trials all fail
         in the same way.
         """
         self._writable()
@@ -369,7 +369,7 @@ class Study:
         self.spec = self.store.spec(self.name)
         if end.broken:
             failed = next(trial for trial in self.trials if trial.state is State.FAILED)
-            raise ObjectiveError(f"{end.reason}\n{failed.traceback or ''}".rstrip())
+            raise ObjectiveFailed(f"{end.reason}\n{failed.traceback or ''}".rstrip())
 
     def save_model(self, objective: CrossValidation) -> ModelVersion | None:
         """Refit the best configuration on all rows and save it as the next version, unless the latest is that one."""

@@ -7,6 +7,7 @@ LuthierError
 ├── StudyEnded            there is nothing left to ask for
 ├── UnknownName           no algorithm, policy or estimator goes by that name   (LookupError)
 ├── ObjectiveError        the objective cannot be imported, sent or understood
+│   └── ObjectiveFailed   the first trials all failed in the same way
 ├── DataError             a table that cannot be read, or lacks a column        (ValueError)
 ├── ModelError            a model that cannot be saved, trusted or used
 ├── MissingExtra          an optional dependency is not installed               (ImportError)
@@ -53,6 +54,10 @@ class UnknownName(LuthierError, LookupError):
 
 class ObjectiveError(LuthierError):
     """The objective cannot be imported, sent to a worker, or understood."""
+
+
+class ObjectiveFailed(ObjectiveError):
+    """The first trials all failed in the same way, so nothing more was tried."""
 
 
 class DataError(LuthierError, ValueError):
