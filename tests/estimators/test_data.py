@@ -145,7 +145,9 @@ def test_nothing_is_put_in_front_of_an_estimator_that_can_read_the_table(csv):
     assert with_preprocessing(model, X.to_numpy(), y) is model
 
 
-@pytest.mark.parametrize("estimator", [LogisticRegression(), RandomForestClassifier(5), HistGradientBoostingClassifier()])
+@pytest.mark.parametrize(
+    "estimator", [LogisticRegression(), RandomForestClassifier(5), HistGradientBoostingClassifier()]
+)
 def test_text_and_gaps_are_made_readable(csv, estimator):
     data = load_data(csv(TABLE), "sold")
     made = with_preprocessing(estimator, data.X, data.y).fit(data.X, data.y)
@@ -159,7 +161,9 @@ def test_gaps_alone_are_filled_only_for_an_estimator_that_cannot_read_them(csv):
     forest = HistGradientBoostingClassifier()
     assert with_preprocessing(forest, numbers, data.y) is forest
     assert with_preprocessing(LogisticRegression(), numbers, data.y).fit(numbers, data.y)
-    assert with_preprocessing(LogisticRegression(), numbers.to_numpy(), data.y).fit(numbers.to_numpy(), data.y)
+    assert with_preprocessing(LogisticRegression(), numbers.to_numpy(), data.y).fit(
+        numbers.to_numpy(), data.y
+    )
 
 
 def test_a_pipeline_is_prepared_for_unless_it_handles_columns_itself(csv):

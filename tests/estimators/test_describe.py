@@ -80,7 +80,9 @@ def test_parameters_of_a_pipeline_go_by_step():
     assert "steps" not in names
 
 
-@pytest.mark.parametrize("path", ["xgboost:XGBClassifier", "lightgbm:LGBMRegressor", "catboost:CatBoostClassifier"])
+@pytest.mark.parametrize(
+    "path", ["xgboost:XGBClassifier", "lightgbm:LGBMRegressor", "catboost:CatBoostClassifier"]
+)
 def test_boosting_libraries_are_described_from_their_documentation(path):
     pytest.importorskip(path.partition(":")[0])
     found = {h.name: h for h in hyperparameters(path)}

@@ -55,7 +55,11 @@ def make(path):
 
 
 def tiny(estimator_class_name):
-    if "Classif" in estimator_class_name or estimator_class_name in ("SVC", "LinearSVC", "LogisticRegression"):
+    if "Classif" in estimator_class_name or estimator_class_name in (
+        "SVC",
+        "LinearSVC",
+        "LogisticRegression",
+    ):
         return make_classification(70, 6, n_informative=4, n_classes=3, random_state=0)
     X, y = make_regression(70, 6, noise=1.0, random_state=0)
     return X, y / y.std()

@@ -116,7 +116,9 @@ def test_a_target_that_does_not_suit_the_estimator_is_refused():
 
 def test_the_default_objective_fits_the_estimator():
     assert CrossValidation(SVC(), *IRIS).default_objective() == Objective("accuracy", "max")
-    assert CrossValidation(Ridge(), *load_diabetes(return_X_y=True)).default_objective() == Objective("r2", "max")
+    assert CrossValidation(Ridge(), *load_diabetes(return_X_y=True)).default_objective() == Objective(
+        "r2", "max"
+    )
     assert CrossValidation(LogisticRegression(), *IRIS, scoring="log_loss").default_objective().goal == "min"
 
 
@@ -129,7 +131,10 @@ def test_a_loss_by_its_plain_name_is_positive_and_scikit_learns_name_is_as_it_is
 
 def test_objectives_are_added_to_the_scores_that_were_asked_for():
     task = CrossValidation(Ridge(), *load_diabetes(return_X_y=True), scoring="r2")
-    assert list(task.scored_by(["root_mean_squared_error", "r2"]).scorers) == ["r2", "root_mean_squared_error"]
+    assert list(task.scored_by(["root_mean_squared_error", "r2"]).scorers) == [
+        "r2",
+        "root_mean_squared_error",
+    ]
     assert list(task.scorers) == ["r2"]
     assert list(CrossValidation(SVC(), *IRIS).scored_by(["f1_macro"]).scorers) == ["f1_macro"]
     assert list(CrossValidation(SVC(), *IRIS).scored_by(["accuracy"]).scorers) == ["accuracy"]
@@ -251,7 +256,9 @@ def test_about_says_what_would_make_another_study_of_it():
     assert json.loads(json.dumps(about)) == about
 
 
-@pytest.mark.parametrize("path", ["xgboost:XGBClassifier", "lightgbm:LGBMClassifier", "catboost:CatBoostClassifier"])
+@pytest.mark.parametrize(
+    "path", ["xgboost:XGBClassifier", "lightgbm:LGBMClassifier", "catboost:CatBoostClassifier"]
+)
 def test_boosting_libraries_are_scored_quietly(path, capfd, tmp_path, monkeypatch):
     pytest.importorskip(path.partition(":")[0])
     monkeypatch.chdir(tmp_path)

@@ -49,7 +49,7 @@ _SKLEARN = (
     "sklearn.gaussian_process.kernels.Sum",
     "sklearn.gaussian_process.kernels.WhiteKernel",
 )
-_CONTAINERS = ("collections.OrderedDict", "collections.defaultdict")
+_CONTAINERS = ("collections.OrderedDict",)
 _BOOSTING = (
     # Each keeps its trees as bytes or text in its library's own format, which is parsed and not run.
     "xgboost.core.Booster",
