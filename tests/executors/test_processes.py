@@ -6,8 +6,10 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,14 +54,13 @@ def script(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def python(path: Path, **more: object) -> "subprocess.Popen[str]":
+def python(path: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, str(path), "--flag"],
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": SOURCES},
         cwd=path.parent,
-        **more,  # type: ignore[call-overload]
     )
 
 
@@ -84,11 +85,13 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, float], say
 
 
 def test_no_workers_given_means_one_per_core() -> None:
-    assert Processes().slots == len(os.sched_getaffinity(0)) or Processes().slots < len(os.sched_getaffinity(0))
+    assert 1 <= Processes().slots <= (os.cpu_count() or 1)
     assert Processes(3).slots == 3
 
 
-def test_libraries_get_their_share_of_the_cores_unless_the_user_has_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_libraries_get_their_share_of_the_cores_unless_the_user_has_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for name in THREAD_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
@@ -126,7 +129,7 @@ def test_what_cannot_be_sent_is_named() -> None:
             return x
 
     def with_a_global(x: float) -> float:
-        return max(y for y in [x] if LOCK)
+        return max(y for y in [x] if LOCK.acquire())
 
     def with_a_helper(x: float) -> float:
         return with_a_closure(x)
@@ -135,14 +138,18 @@ def test_what_cannot_be_sent_is_named() -> None:
         return x
 
     with_a_global.__module__ = "__main__"  # such as a notebook's
-    for function, name in [
+    cases: list[tuple[Callable[..., Any], str]] = [
         (with_a_closure, "`lock`, a _thread.lock"),
         (with_a_helper, "`lock`, a _thread.lock"),
         (with_a_default, "`guard`, a _thread.lock"),
         (trainer.train, "`self.parts['line']`, a socket.socket"),
         (partial(lambda x, guard: x, guard=lock), "`guard`, a _thread.lock"),
-    ]:
-        with pytest.raises(ObjectiveError) as caught, Processes(1).open(as_task(function, space, ["loss"]), "loss"):
+    ]
+    for function, name in cases:
+        with (
+            pytest.raises(ObjectiveError) as caught,
+            Processes(1).open(as_task(function, space, ["loss"]), "loss"),
+        ):
             pass
         assert name in str(caught.value)
         assert "cannot be sent to worker processes. Create it inside the function, or use workers=1." in str(
@@ -170,13 +177,15 @@ def test_an_objective_that_cannot_be_loaded_fails_with_the_reason(tmp_path: Path
         """,
     )
     said, _ = python(path).communicate(timeout=60)
-    sentence = "the objective cannot be loaded in a worker process: ModuleNotFoundError: No module named 'made_up'"
+    sentence = (
+        "the objective cannot be loaded in a worker process: ModuleNotFoundError: No module named 'made_up'"
+    )
     assert said.splitlines() == [sentence] * 2
 
 
 def test_workers_that_cannot_start_raise_with_what_they_said() -> None:
     class Deadly:
-        def __reduce__(self) -> object:
+        def __reduce__(self) -> tuple[Any, ...]:
             return (os.system, ("echo the disk is on fire >&2; kill -9 $PPID",))
 
         def __call__(self, trial: Context) -> float:
@@ -184,7 +193,9 @@ def test_workers_that_cannot_start_raise_with_what_they_said() -> None:
 
     with Processes(1).open(Deadly(), "loss") as pool:
         pool.submit(job())
-        with pytest.raises(ObjectiveError, match=r"3 worker processes in succession died .*\nthe disk is on fire"):
+        with pytest.raises(
+            ObjectiveError, match=r"3 worker processes in succession died .*\nthe disk is on fire"
+        ):
             until_end(pool)
 
 
@@ -215,8 +226,6 @@ def test_a_script_needs_no_guard_and_its_path_and_arguments_are_passed_on(tmp_pa
         """,
     )
     said, _ = python(path).communicate(timeout=60)
-    done = Completed({"loss": 20.0})
-    assert said.splitlines() == ["imported", str({0: done, 1: done})] or said.splitlines()[0] == "imported"
     assert said.count("imported") == 1
     assert said.count("'loss': 20.0") == 2
 
@@ -301,7 +310,7 @@ def slowly() -> "Slowly":
 class Slowly:
     """Takes longer to load than a trial may take."""
 
-    def __reduce__(self) -> object:
+    def __reduce__(self) -> tuple[Any, ...]:
         return (slowly, ())
 
     def __call__(self, x: float) -> float:
@@ -402,7 +411,13 @@ def test_output_of_a_job_goes_to_its_folder_whoever_prints(
     with Processes(1).open(task, "loss") as pool:
         until_ended(pool, jobs(1.0, 0.0))
         until_ended(pool, [job(9, x=1.0)])
-    assert sorted((tmp_path / "0" / "output.log").read_text().split("\n")) == ["", "child", "error", "from C", "python"]
+    assert sorted((tmp_path / "0" / "output.log").read_text().split("\n")) == [
+        "",
+        "child",
+        "error",
+        "from C",
+        "python",
+    ]
     assert not (tmp_path / "1").exists()
     assert "python" in capfd.readouterr().out  # a job without a folder prints where everybody does
 

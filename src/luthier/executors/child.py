@@ -119,11 +119,13 @@ def main(connection: int, objective: int, errors: int, parent: int) -> None:
     task = _load(objective)
     _restore_stderr(errors)
     line.send(Ready())
-    me = os.getpid()
+    me, home = os.getpid(), Path.cwd()
     while isinstance(job := line.jobs.get(), Job):
         outcome = _run(task, job, line, setup)
         if os.getpid() != me:
             os._exit(0)  # a fork inside the objective came back here: only the worker itself may answer
+        with contextlib.suppress(OSError):
+            os.chdir(home)  # the next job starts where this one did
         line.stops.pop((job.number, job.attempt), None)
         line.send(Ended(job.number, job.attempt, outcome))
 

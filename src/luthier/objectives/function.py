@@ -196,7 +196,7 @@ def number(value: object, name: str) -> float:
             return float(value)  # type: ignore[arg-type]
         except (TypeError, ValueError, OverflowError):
             pass
-    raise ObjectiveError(f"the metric {name!r} is {_short(value)}, a {kind.__name__}. Use one number.")
+    raise ObjectiveError(f"the metric {name!r} is {_short(value)} ({kind.__name__}). Use one number.")
 
 
 def _objective(value: object, name: str, wanted: str) -> float:
