@@ -58,6 +58,8 @@ class Dialect(Protocol):
     compiler: ClassVar[Compiler]
     begin_read: ClassVar[str]
     begin_write: ClassVar[str]
+    set_up: ClassVar[str]
+    """What is to be said to a new database, outside of a transaction."""
     tables: ClassVar[str]
     """The names of the tables that are there."""
     alone: ClassVar[str]
@@ -92,6 +94,7 @@ class SQLite:
     compiler: ClassVar[Compiler] = sqlite.dialect(paramstyle="named")
     begin_read: ClassVar[str] = "BEGIN"
     begin_write: ClassVar[str] = "BEGIN IMMEDIATE"  # else two readers that turn writers lock each other out
+    set_up: ClassVar[str] = "PRAGMA journal_mode = wal"
     tables: ClassVar[str] = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     alone: ClassVar[str] = "SELECT 1"  # BEGIN IMMEDIATE has done it
     owns_all: ClassVar[bool] = True
@@ -116,7 +119,6 @@ class SQLite:
             return self._open(f"{name}?mode=ro")
         connection = self._open(f"{name}?mode=rwc")
         try:
-            connection.execute("PRAGMA journal_mode = wal")
             connection.execute(f"PRAGMA synchronous = {self.synchronous}")
             connection.execute("PRAGMA cache_size = -16000")  # KiB
         except BaseException:
@@ -175,7 +177,10 @@ class SQLite:
             return "it is a folder. Give a file in it."
         if not path.parent.is_dir():
             return f"there is no folder {path.parent}. Make it first."
-        return f"{error}. Check the rights to the file and to its folder, which SQLite has to write to."
+        return (
+            f"{error}. Check your rights to the file and to its folder: SQLite writes beside the file, also to read. "
+            "A copy elsewhere can always be read."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +199,7 @@ class PostgreSQL:
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"  # one snapshot for all of it
     )
     begin_write: ClassVar[str] = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+    set_up: ClassVar[str] = "SELECT 1"
     tables: ClassVar[str] = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"
     alone: ClassVar[str] = "SELECT pg_advisory_xact_lock(7817428)"  # any number will do, if always the same
     owns_all: ClassVar[bool] = False
@@ -211,10 +217,9 @@ class PostgreSQL:
         return (_psycopg().Error,)
 
     def connect(self) -> Connection:
-        query = {"connect_timeout": str(CONNECT_SECONDS), **self.url.query}
-        plain = self.url.set(drivername="postgresql", query=query)
-        conninfo = plain.render_as_string(hide_password=False)
-        return cast("Connection", _psycopg().connect(conninfo, autocommit=True))
+        where = self.url.translate_connect_args(username="user", database="dbname")
+        options = {"connect_timeout": CONNECT_SECONDS, **self.url.query}
+        return cast("Connection", _psycopg().connect(autocommit=True, **where, **options))
 
     def explain(self, error: Exception) -> StoreError:
         said = " ".join(str(error).split())

@@ -28,19 +28,21 @@ def prepare(
     """Make the tables where there are none, upgrade old ones; raises StoreVersionError for what is not ours to touch."""
     dialect = connections.dialect
     with connections.read() as connection:
-        found = _version(connection, dialect, statements)
+        found = _version(connection, dialect, statements, version)
     if found == version:
         return
     if dialect.readonly:
         raise StoreVersionError(
-            f"{dialect.place} holds no studies."
+            f"{dialect.place} is no store of Luthier's yet: it is empty. The first study makes it one."
             if found is None
             else f"the store {dialect.place} has format {found} and this Luthier works with {version}. Open it once "
             "for writing, which upgrades it."
         )
+    if found is None:
+        connections.look(dialect.set_up, {})
     with connections.write() as connection:
         connection.execute(dialect.alone)
-        found = _version(connection, dialect, statements)  # another process may have been faster
+        found = _version(connection, dialect, statements, version)  # another process may have been faster
         if found is None:
             _create(connection, dialect)
             connection.execute(statements.first_version, {"version": version})
@@ -50,7 +52,7 @@ def prepare(
             connection.execute(statements.next_version, {"new_version": step + 1})
 
 
-def _version(connection: Connection, dialect: Dialect, statements: Statements) -> int | None:
+def _version(connection: Connection, dialect: Dialect, statements: Statements, known: int) -> int | None:
     tables = {name for (name,) in connection.execute(dialect.tables).fetchall()}
     if "schema_version" not in tables:
         foreign = tables if dialect.owns_all else tables & set(schema.tables)
@@ -67,9 +69,9 @@ def _version(connection: Connection, dialect: Dialect, statements: Statements) -
         raise StoreVersionError(
             f"{dialect.place} is not a store of Luthier's: its schema_version says {rows}. Use another one."
         )
-    if found > VERSION:
+    if found > known:
         raise StoreVersionError(
-            f"the store {dialect.place} has format {found}, made by a newer Luthier; this one reads up to {VERSION}. "
+            f"the store {dialect.place} has format {found}, made by a newer Luthier; this one reads up to {known}. "
             "Upgrade with: pip install -U luthier"
         )
     return found
