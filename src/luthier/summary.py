@@ -16,8 +16,8 @@ from luthier.analysis.table import rows, uncertainty
 from luthier.clock import SystemClock
 from luthier.engine.plan import Situation, ending
 from luthier.space import Params
-from luthier.store.base import StudyRow
-from luthier.study import History, Objective, State, StudySpec, Trial
+from luthier.store.base import Reader, StudyRow
+from luthier.study import Budget, History, Named, Objective, State, StudySpec, Trial
 
 ALIVE_SECONDS = 15.0
 """An engine gives a sign of life every two seconds; after so many without one nobody is at work."""
@@ -95,8 +95,7 @@ class Summary:
 def standing(spec: StudySpec, history: History, row: StudyRow, now: float | None = None) -> Standing:
     """Where a study stands; `now` in seconds since 1970."""
     now = SystemClock().now() if now is None else now
-    alive = row.active is not None and now - row.active < ALIVE_SECONDS
-    if row.ended is None and alive:
+    if is_at_work(row, now):
         return Standing("running", None if row.stop is None else f"asked to stop: {row.stop}")
     end = ending(
         Situation(
@@ -126,6 +125,12 @@ def standing(spec: StudySpec, history: History, row: StudyRow, now: float | None
     if row.ended is None and row.active is not None:
         return Standing("interrupted", "whoever worked on it is gone")
     return Standing("open", why or None)
+
+
+def is_at_work(row: StudyRow, now: float | None = None) -> bool:
+    """Whether somebody works on the study, as far as can be told."""
+    now = SystemClock().now() if now is None else now
+    return row.ended is None and row.active is not None and now - row.active < ALIVE_SECONDS
 
 
 def score(trial: Trial, objective: Objective) -> Score:
@@ -285,6 +290,199 @@ def _near(path: Path) -> str:
         return str(path.absolute().relative_to(Path.cwd()))
     except ValueError:
         return str(path)
+
+
+# --- to look at --------------------------------------------------------------------------------
+
+
+def asked(about: Mapping[str, Any], objectives: Sequence[Objective]) -> str:
+    """What is tuned, on what, for what."""
+    words = {"min": "minimise", "max": "maximise"}
+    goal = ", ".join(f"{words[o.goal]} {o.metric}" for o in objectives)
+    if "estimator" in about:
+        classes = f", {about['classes']} classes" if about.get("classes") else ""
+        data = f"{about['data']} ({about['rows']:,} rows, {plural(about['columns'], 'column')}{classes})"
+        cv = str(about["cv"]).partition(",")[0]
+        return f"{about['estimator'].rpartition(':')[2]} on {data}, {cv}, {goal}"
+    return f"{about['function']}, {goal}" if "function" in about else goal
+
+
+def describe(study: Looked) -> Summary:
+    """A study at a glance: where it stands, the question, the best, and what to do next."""
+    spec, history, row = study.spec, study.history, study.row
+    where = standing(spec, history, row)
+    counts = ", ".join(f"{n} {state}" for state, n in history.counts.items() if n) or "none yet"
+    lines: list[Row] = [("question", asked(spec.about, spec.problem.objectives))]
+    lines += [
+        ("space" if i == 0 else "", line)
+        for i, line in enumerate(spec.problem.space.describe().splitlines()[1:])
+    ]
+    lines += [
+        ("search", f"{called(spec.algorithm)}, seed {spec.seed}"),
+        ("budget", budgeted(spec.budget)),
+        ("trials", f"{counts}, in {duration(row.seconds)}"),
+        *_best(spec, history),
+        *_top(spec, history),
+        *_model(study),
+        *_next(study, where),
+    ]
+    return Summary(f"{spec.name}   {where.word}" + (f": {where.why}" if where.why else ""), tuple(lines))
+
+
+def called(named: Named) -> str:
+    """An algorithm with the options it was given."""
+    options = ", ".join(f"{name}={value!r}" for name, value in named.options.items() if value is not None)
+    return f"{named.name}({options})" if options else named.name
+
+
+def budgeted(budget: Budget) -> str:
+    """A budget in words."""
+    parts = [] if budget.trials is None else [plural(budget.trials, "trial")]
+    parts += [] if budget.seconds is None else [duration(budget.seconds)]
+    parts += [] if budget.target is None else [f"until {budget.target:g} is reached"]
+    parts += [] if budget.failures is None else [f"until {plural(budget.failures, 'trial')} failed"]
+    return " or ".join(parts) or "none: it goes on until somebody stops it"
+
+
+def _top(spec: StudySpec, history: History) -> list[Row]:
+    """The five best, where there is more than one to compare."""
+    top = ranked(history, 5)
+    if len(top) < 2:
+        return []
+    marks = [f"#{trial.number}" for trial in top]
+    scores = [str(score(trial, spec.problem.objective)) for trial in top]
+    wide = max(map(len, marks)), max(map(len, scores))
+    return [
+        (
+            "top" if i == 0 else "",
+            f"{mark.ljust(wide[0])}   {value.ljust(wide[1])}   {settings(trial.params)}",
+        )
+        for i, (trial, mark, value) in enumerate(zip(top, marks, scores, strict=True))
+    ]
+
+
+def describe_trial(spec: StudySpec, trial: Trial, seen: int) -> Summary:
+    """All that is known of a trial, but for its traceback. `seen` is how many trials had ended when it was proposed."""
+    objective = spec.problem.objective
+    lines: list[Row] = []
+    for name, value in trial.metrics.items():
+        lines.append((name, number(value, uncertainty(trial, name)) + _steps(trial, name)))
+    if not trial.metrics and trial.reports:
+        lines.append((objective.metric, _steps(trial, objective.metric).strip() or "not reported"))
+    lines.append(("params", settings(trial.params)))
+    lines.append(("proposed", _proposed(trial, seen)))
+    if trial.worker is not None:
+        lines.append(("worker", _who(trial.worker)))
+    if trial.started is not None:
+        lines.append(
+            ("started", datetime.fromtimestamp(trial.started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"))
+        )
+    if trial.stop is not None and not trial.state.ended:
+        lines.append(("asked", f"to stop: {trial.stop}"))
+    if trial.reason:
+        lines.append(("reason", trial.reason))
+    took = f" in {duration(trial.seconds)}" if trial.seconds is not None else ""
+    attempt = f"   attempt {trial.attempt}" if trial.attempt > 1 else ""
+    return Summary(f"{spec.name} #{trial.number}   {trial.state}{took}{attempt}", tuple(lines))
+
+
+def _steps(trial: Trial, metric: str) -> str:
+    """What was reported on the way: every fold, or the ends of a learning curve."""
+    values = list(folds(trial, metric).items())
+    if not values:
+        return ""
+    if uncertainty(trial, metric) is not None and len(values) <= 20:
+        return "   folds " + " ".join(f"{value:.4g}" for _, value in values)
+    (first, start), (last, end) = values[0], values[-1]
+    return f"   {plural(len(values), 'report')}: {start:.4g} at step {first}" + (
+        f", {end:.4g} at step {last}" if len(values) > 1 else ""
+    )
+
+
+def _proposed(trial: Trial, seen: int) -> str:
+    tag = dict(trial.tag)
+    by = tag.pop("by", None)
+    told = "as a point to start from" if by == "start" else f"by {by}" if by else "by somebody"
+    more = "".join(f", {name} {setting(value)}" for name, value in tag.items())
+    return f"{told}{more}; had seen {plural(seen, 'trial')}"
+
+
+def _who(worker: str) -> str:
+    """The engine that had the trial: machine and process."""
+    machine, _, rest = worker.partition("/")
+    pid = rest.partition("/")[0]
+    return f"process {pid} on {machine.rpartition('.')[0] or machine}" if pid else worker
+
+
+def seen_by(store: Reader, name: str, trial: Trial, total: int) -> int:
+    """How many trials had ended when `trial` was proposed: those that have not changed since."""
+    return max(0, total - len(store.changed(name, trial.seen).trials))
+
+
+# --- lists -------------------------------------------------------------------------------------
+
+Line = tuple[StudyRow, StudySpec, History, Standing]
+
+
+def line_of(store: Reader, row: StudyRow) -> Line:
+    """All that the list of studies needs of one."""
+    spec, changes = store.spec(row.name), store.changed(row.name)
+    history = History(spec.problem)
+    history.merge(changes.trials, changes.cursor)
+    return row, spec, history, standing(spec, history, row)
+
+
+def line_cells(line: Line) -> tuple[str, ...]:
+    """A study as a line of a table: name, state, trials, best, time, when it was made."""
+    row, spec, history, where = line
+    best, trials = history.best(), spec.budget.trials
+    return (
+        row.name,
+        where.word,
+        str(history.ended) if trials is None else f"{history.ended}/{trials}",
+        "" if best is None else f"{spec.problem.objective.metric} {score(best, spec.problem.objective)}",
+        duration(row.seconds),
+        datetime.fromtimestamp(row.created, UTC).strftime("%Y-%m-%d %H:%M"),
+    )
+
+
+def line_to_json(line: Line) -> dict[str, Any]:
+    """A study as an object of a list."""
+    row, spec, history, where = line
+    best = history.best()
+    return dict(
+        plain(
+            {
+                "name": row.name,
+                "state": where.word,
+                "reason": where.why,
+                "counts": {str(state): n for state, n in history.counts.items()},
+                "budget": asdict(spec.budget),
+                "objectives": [asdict(o) for o in spec.problem.objectives],
+                "best": None if best is None else trial_to_json(best),
+                "seconds": row.seconds,
+                "created": datetime.fromtimestamp(row.created, UTC).isoformat(),
+            }
+        )
+    )
+
+
+def trial_columns(spec: StudySpec) -> tuple[str, ...]:
+    """The head of a table of trials."""
+    return ("#", "state", *(o.metric for o in spec.problem.objectives), "time", *spec.problem.space, "reason")
+
+
+def trial_cells(spec: StudySpec, trial: Trial) -> tuple[str, ...]:
+    """A trial as a line of that table."""
+    metrics = (trial.metrics.get(o.metric) for o in spec.problem.objectives)
+    return (
+        str(trial.number),
+        str(trial.state),
+        *("" if value is None else f"{value:.5g}" for value in metrics),
+        "" if trial.seconds is None else duration(trial.seconds),
+        *(setting(trial.params[name]) if name in trial.params else "" for name in spec.problem.space),
+        shortened(trial.reason or "", 60),
+    )
 
 
 # --- parts of sentences ------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""The command line: `luthier`, also `python -m luthier`."""

@@ -1,0 +1,142 @@
+"""`luthier list`, `show` and `trials`: what there is, and what came out."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from typing import Any
+
+import click
+
+from luthier.cli.output import json_option, out, print_json, print_rows, print_table, store_option
+
+
+@click.command("list", epilog="Example:  luthier list --json")
+@store_option
+@json_option
+def list_studies(store: str | None, as_json: bool) -> None:
+    """List every study: where it stands, its trials, its best."""
+    from luthier.errors import StudyNotFound
+    from luthier.store.url import open_store
+    from luthier.summary import line_cells, line_of, line_to_json
+
+    try:
+        opened = open_store(store, readonly=True)
+    except StudyNotFound as error:
+        if store is not None:
+            raise
+        if as_json:
+            print_json([])
+        else:
+            click.echo(f"No studies yet: {error}", err=True)
+        return
+    try:
+        lines = [line_of(opened, row) for row in opened.studies()]
+    finally:
+        opened.close()
+    if as_json:
+        print_json([line_to_json(line) for line in lines])
+    elif not lines:
+        click.echo("No studies yet. Make one: luthier run study.toml", err=True)
+    else:
+        print_table(
+            ("name", "state", "trials", "best", "time", "began"),
+            [line_cells(line) for line in lines],
+            styled=1,
+        )
+
+
+@click.command(epilog="Examples:  luthier show svc      luthier show svc 33")
+@click.argument("name")
+@click.argument("trial", type=int, required=False)
+@store_option
+@json_option
+def show(name: str, trial: int | None, store: str | None, as_json: bool) -> None:
+    """Show a study, or one of its trials: what it tried, why, and what came of it."""
+    from luthier.api import load
+    from luthier.summary import describe, reports_to_json, seen_by, to_json, trial_to_json
+
+    study = load(name, store)
+    try:
+        if trial is None:
+            if as_json:
+                print_json({**to_json(study), "top": [trial_to_json(t) for t in _top(study)]})
+            else:
+                found = describe(study)
+                print_rows(found.head, found.rows)
+            return
+        shown = _trial(study, trial)
+        seen = seen_by(study.store, study.name, shown, len(study.history))
+        if as_json:
+            more = {"reports": reports_to_json(shown), "traceback": shown.traceback, "had_seen": seen}
+            print_json({"study": name, **trial_to_json(shown), **more})
+        else:
+            _print_trial(study, shown, seen)
+    finally:
+        study.close()
+
+
+def _top(study: Any) -> list[Any]:
+    from luthier.summary import ranked
+
+    return ranked(study.history, 5)
+
+
+def _trial(study: Any, number: int) -> Any:
+    from luthier.errors import InvalidStudy
+
+    n = len(study.history)
+    if not 0 <= number < n:
+        there = "It has none yet." if n == 0 else f"It has trials 0 to {n - 1}."
+        raise InvalidStudy(f"study {study.name!r} has no trial {number}. {there}")
+    return study.history[number]
+
+
+def _print_trial(study: Any, trial: Any, seen: int) -> None:
+    from luthier.summary import describe_trial
+
+    found = describe_trial(study.spec, trial, seen)
+    print_rows(found.head, found.rows)
+    if trial.traceback:
+        out().print()
+        out().print(trial.traceback.rstrip(), markup=False)
+
+
+@click.command(epilog="Examples:  luthier trials svc      luthier trials svc --csv > trials.csv")
+@click.argument("name")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a column for every parameter and metric.")
+@store_option
+@json_option
+def trials(name: str, as_csv: bool, store: str | None, as_json: bool) -> None:
+    """List the trials of a study, in order.
+
+    As JSON: a list of objects with number, state, params, metrics, reason, created, started, ended (UTC) and seconds.
+    """
+    from luthier.analysis.table import flat, rows
+    from luthier.api import load
+    from luthier.errors import InvalidStudy
+    from luthier.summary import plain, trial_cells, trial_columns
+
+    if as_csv and as_json:
+        raise InvalidStudy("--csv and --json are both given. Choose one.")
+    study = load(name, store)
+    try:
+        history = study.history
+    finally:
+        study.close()
+    if as_json:
+        print_json(plain(rows(history)))
+    elif as_csv:
+        listed = flat(rows(history))
+        columns = (
+            list(listed[0])
+            if listed
+            else ["number", "state", "reason", "created", "started", "ended", "seconds"]
+        )
+        writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(listed)
+    else:
+        print_table(
+            trial_columns(study.spec), [trial_cells(study.spec, trial) for trial in history], styled=1
+        )

@@ -1,0 +1,117 @@
+"""`luthier run`: tune what a study file describes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from luthier.cli.output import json_option, print_json, print_rows, store_option
+
+
+@click.command(epilog="Example:  luthier run study.toml --trials 80 --workers 4")
+@click.argument("file", metavar="STUDY.toml")
+@click.option("--trials", type=click.IntRange(1), help="How many trials in all, whatever the file says.")
+@click.option("--seconds", type=float, help="How long to work on the study in all.")
+@click.option("--workers", type=click.IntRange(1), help="How many trials to run at once.")
+@click.option("--name", help="Another name for the study.")
+@click.option("--no-progress", is_flag=True, help="Print nothing but the result.")
+@store_option
+@json_option
+@click.pass_context
+def run(
+    ctx: click.Context,
+    file: str,
+    trials: int | None,
+    seconds: float | None,
+    workers: int | None,
+    name: str | None,
+    no_progress: bool,
+    store: str | None,
+    as_json: bool,
+) -> None:
+    """Tune what STUDY.toml describes, and keep everything.
+
+    Run again, it goes on where it stopped. Ctrl-C once stops in order, twice at once. The result goes to stdout, all
+    else to stderr.
+    """
+    from luthier.api import tune
+    from luthier.studyfile import read
+    from luthier.summary import standing, summarize, to_json
+
+    study_file = read(
+        file, {"trials": trials, "seconds": seconds, "workers": workers, "name": name, "store": store}
+    )
+    before = _ended(study_file.name, study_file.store)
+    objective, arguments = study_file.objective(), study_file.arguments()
+    if not no_progress and before is None:
+        print_rows(*_header(study_file, objective), err=True)
+    study = tune(objective, **arguments, progress=not no_progress)
+    try:
+        if as_json:
+            print_json(to_json(study))
+        else:
+            found = summarize(study, again=before == study.history.ended)
+            print_rows(found.head, found.rows)
+        where = standing(study.spec, study.history, study.row)
+        ctx.exit(_code(where.word, study.history.best() is not None))
+    finally:
+        study.close()
+
+
+def _header(study: Any, objective: Any) -> tuple[str, list[tuple[str, str]]]:
+    """What is going to happen."""
+    from luthier.objectives.crossval import CrossValidation
+    from luthier.store.url import home
+    from luthier.study import Objective
+    from luthier.summary import asked, duration, plural, shortened
+
+    goals = [Objective(metric, "min") for metric in study.minimize]
+    goals += [Objective(metric, "max") for metric in study.maximize]
+    space, folds, whose = study.space, 0, ""
+    about = {"function": study.function}
+    if isinstance(objective, CrossValidation):
+        goals = goals or [objective.default_objective()]
+        about, folds = objective.about, objective.folds
+        if space is None:
+            space, whose = objective.space(), ", recommended for this estimator"
+    budget = study.budget
+    ends = (
+        []
+        if budget.trials is None
+        else [plural(budget.trials, "trial") + (f" of {folds} fits" if folds else "")]
+    )
+    ends += [] if budget.seconds is None else [duration(budget.seconds)]
+    return f"Tuning {asked(about, goals)}", [
+        ("space", f"{plural(len(space), 'parameter')}{whose}: {shortened(', '.join(space), 70)}"),
+        ("budget", f"{' or '.join(ends) or 'none'} on {plural(study.workers, 'worker')}"),
+        ("study", f"{study.name}, kept in {home(study.store)}; Ctrl-C stops it, the same command goes on"),
+        ("", ""),
+    ]
+
+
+def _ended(name: str, url: str | None) -> int | None:
+    """How many trials of the study had ended before; None where there is no such study."""
+    from luthier.errors import StudyNotFound
+    from luthier.store.url import open_store
+
+    try:
+        store = open_store(url, readonly=True)
+    except StudyNotFound:
+        return None
+    try:
+        return sum(n for state, n in store.study(name).counts.items() if state.ended)
+    except StudyNotFound:
+        return None
+    finally:
+        store.close()
+
+
+def _code(word: str, found: bool) -> int:
+    from luthier.cli.main import INTERRUPTED, NOTHING, OK, UNFINISHED
+
+    if word == "interrupted":
+        return INTERRUPTED
+    if word != "complete":
+        return UNFINISHED
+    return OK if found else NOTHING
