@@ -165,6 +165,5 @@ def policy(given: str | Named | StoppingPolicy) -> StoppingPolicy:
 
 def named(thing: Algorithm | StoppingPolicy) -> Named:
     """An algorithm or a policy as data: its name and all its options. Raises InvalidStudy where that is not possible."""
-    if hasattr(thing, "start"):
-        return ALGORITHMS.named(thing)
-    return POLICIES.named(thing)
+    kind: Kind[Any] = ALGORITHMS if hasattr(thing, "start") else POLICIES
+    return kind.named(thing)

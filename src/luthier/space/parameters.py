@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, Literal, NamedTuple, cast
@@ -46,7 +46,7 @@ class When:
         return any(value == allowed and type(value) is type(allowed) for allowed in self.values)
 
 
-Conditions = Mapping[str, "Scalar | Sequence[Scalar]"] | tuple[When, ...]
+Conditions = Mapping[str, "Scalar | Collection[Scalar]"] | tuple[When, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Float:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, _real(value, f"Float {name}"))
-        if isinstance(self.prior, LogNormal) and self.low < 0:
+        if isinstance(self.prior, LogNormal) and self.low < 0 < self.high:
             object.__setattr__(self, "low", 0.0)
         object.__setattr__(self, "when", _conditions(self.when))
         _check_range(self)

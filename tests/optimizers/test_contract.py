@@ -1,0 +1,30 @@
+from luthier.optimizers import Auto, Evolution, Grid, Random, Sobol
+from luthier.testing.optimizers import OptimizerContract
+
+
+class TestRandom(OptimizerContract):
+    algorithms = (Random(),)
+
+
+class TestSobol(OptimizerContract):
+    algorithms = (Sobol(),)
+
+
+class TestSobolUnscrambled(OptimizerContract):
+    algorithms = (Sobol(scramble=False),)
+    seeded = False
+
+
+class TestGrid(OptimizerContract):
+    algorithms = (Grid(), Grid(levels=7))
+    seeded = False
+
+
+class TestEvolution(OptimizerContract):
+    algorithms = (Evolution(), Evolution(population=20, sample=5))
+    better_than_random = True
+
+
+class TestAuto(OptimizerContract):
+    algorithms = (Auto(),)
+    better_than_random = True
