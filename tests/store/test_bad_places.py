@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 from luthier.clock import SystemClock
-from luthier.errors import LuthierError, MissingExtra, StoreError, StoreUnavailable, StoreVersionError, StudyNotFound
+from luthier.errors import (
+    LuthierError,
+    MissingExtra,
+    StoreError,
+    StoreUnavailable,
+    StoreVersionError,
+    StudyNotFound,
+)
 from luthier.store.dialects import Connection, SQLite
 from luthier.store.sql import SQLStore
 from luthier.store.url import home, open_store
@@ -235,10 +242,10 @@ def test_a_full_disk_loses_nothing_that_was_recorded(tmp_path: Path) -> None:
     assert done > 3
     assert store.study("first").counts[State.COMPLETED] == done
     store.close()
-    store = open_store(str(path))
-    assert [t.number for t in by_number(store, "first") if t.state is State.COMPLETED] == list(range(done))
-    assert store.propose("first", points(1), claim=("w", 60.0))
-    store.close()
+    bigger = open_store(str(path))
+    assert [t.number for t in by_number(bigger, "first") if t.state is State.COMPLETED] == list(range(done))
+    assert bigger.propose("first", points(1), claim=("w", 60.0))
+    bigger.close()
 
 
 # --- locked ---------------------------------------------------------------------------------------------------
@@ -259,7 +266,9 @@ def lock(script: Script, path: Path) -> subprocess.Popen[str]:
     return process
 
 
-def test_a_database_locked_by_another_program_says_so_and_goes_on_afterwards(path: Path, script: Script) -> None:
+def test_a_database_locked_by_another_program_says_so_and_goes_on_afterwards(
+    path: Path, script: Script
+) -> None:
     url = f"sqlite:///{path}?timeout=0.2"
     opened_before = open_store(url)
     other = lock(script, path)

@@ -8,7 +8,6 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-
 from luthier.store.url import open_store
 from luthier.study import Report, State
 from luthier.testing.stores import a_spec, by_number, points
@@ -53,7 +52,9 @@ def test_processes_that_open_an_empty_file_at_once_share_it(tmp_path: Path, scri
     the_same_from_many(str(tmp_path / "new" / "studies.db"), script)
 
 
-def test_processes_that_open_an_empty_postgresql_at_once_share_it(fresh_postgres: str, script: Script) -> None:
+def test_processes_that_open_an_empty_postgresql_at_once_share_it(
+    fresh_postgres: str, script: Script
+) -> None:
     the_same_from_many(fresh_postgres, script)
 
 
@@ -93,7 +94,11 @@ def test_a_writer_killed_in_the_middle_has_written_nothing(tmp_path: Path, scrip
 
 def test_what_a_killed_writer_had_recorded_is_there(tmp_path: Path, script: Script) -> None:
     path = tmp_path / "studies.db"
-    writer = script(BUSY.replace("range(20)", "range(10**9)").replace("number)\n", "number, flush=True)\n"), str(path), "w")
+    writer = script(
+        BUSY.replace("range(20)", "range(10**9)").replace("number)\n", "number, flush=True)\n"),
+        str(path),
+        "w",
+    )
     assert writer.stdout is not None
     writer.stdout.readline()
     said = [int(writer.stdout.readline()) for _ in range(300)]
@@ -155,12 +160,12 @@ def test_a_reader_follows_another_process(tmp_path: Path, script: Script) -> Non
     cursor = 0
     while len(seen) < 40:
         if not reader.studies():
-            assert writer.poll() in (None, 0)
+            assert writer.poll() in (None, 0), writer.communicate()
             continue
         changes = reader.changed("first", cursor)
         cursor = changes.cursor
         seen |= {t.number for t in changes.trials if t.state is State.COMPLETED}
-    assert writer.wait() == 0
+    assert writer.wait() == 0, writer.communicate()
     reader.close()
 
 
@@ -170,7 +175,11 @@ def test_a_server_that_went_away_and_came_back_is_found_again(fresh_postgres: st
     store = open_store(fresh_postgres)
     store.create(a_spec())
     with psycopg.connect(fresh_postgres.replace("+psycopg", ""), autocommit=True) as other:
-        for use in (lambda: store.propose("first", points(1)), lambda: store.study("first"), lambda: store.changed("first")):
+        for use in (
+            lambda: store.propose("first", points(1)),
+            lambda: store.study("first"),
+            lambda: store.changed("first"),
+        ):
             other.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -178,5 +187,3 @@ def test_a_server_that_went_away_and_came_back_is_found_again(fresh_postgres: st
             use()
     assert len(store.changed("first").trials) == 1
     store.close()
-
-

@@ -10,11 +10,18 @@ from typing import ClassVar
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from luthier.clock import VirtualClock
-from luthier.study import Completed, Failed, Lost, Outcome, Proposal, Record, Report, State, Stopped, Trial
 from luthier.store.url import open_store
+from luthier.study import Completed, Failed, Lost, Outcome, Proposal, Record, Report, State, Stopped, Trial
 from luthier.testing.stores import a_spec
 
 STUDY = "first"
@@ -32,7 +39,10 @@ proposals = st.builds(
 metrics = st.dictionaries(st.sampled_from(["loss", "größe"]), floats, min_size=1)
 reports = st.builds(Report, st.integers(0, 3), metrics)
 outcomes = st.one_of(
-    st.builds(Completed, metrics), st.builds(Stopped, texts), st.builds(Failed, texts, st.none() | texts), st.builds(Lost, texts)
+    st.builds(Completed, metrics),
+    st.builds(Stopped, texts),
+    st.builds(Failed, texts, st.none() | texts),
+    st.builds(Lost, texts),
 )
 workers = st.sampled_from(WORKERS)
 
@@ -61,7 +71,9 @@ class StoreMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.store.close()
 
-    @rule(new=st.lists(proposals, max_size=3), off=st.sampled_from([None, 0, 0, 1]), worker=st.none() | workers)
+    @rule(
+        new=st.lists(proposals, max_size=3), off=st.sampled_from([None, 0, 0, 1]), worker=st.none() | workers
+    )
     def propose(self, new: list[Proposal], off: int | None, worker: str | None) -> None:
         expect = None if off is None else len(self.model) + off
         claim = None if worker is None else (worker, 10.0)
@@ -216,5 +228,3 @@ def test_on_postgresql(fresh_postgres: str) -> None:
             super().teardown()
 
     run_state_machine_as_test(PostgresMachine, settings=settings(max_examples=10, stateful_step_count=30))
-
-

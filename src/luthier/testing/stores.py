@@ -23,7 +23,7 @@ import pytest
 
 from luthier.clock import VirtualClock
 from luthier.errors import SpecMismatch, StudyNotFound, UnknownName
-from luthier.space import Choice, Const, Float, Int, Space
+from luthier.space import Choice, Const, Float, Int, Scalar, Space
 from luthier.store.base import Store
 from luthier.study import (
     Budget,
@@ -34,6 +34,7 @@ from luthier.study import (
     Lost,
     Named,
     Objective,
+    Outcome,
     Problem,
     Proposal,
     Record,
@@ -141,7 +142,7 @@ class StoreContract:
         store.create(a_spec("empty"))
         store.propose(study, points(6))
         store.claim(study, "w", 4, LEASE)
-        said = [Completed({"loss": 1.0}), Stopped("slow"), Failed("oops")]
+        said: list[Outcome] = [Completed({"loss": 1.0}), Stopped("slow"), Failed("oops")]
         store.record(study, [Record(i, 1, outcome) for i, outcome in enumerate(said)])
         counts = dict.fromkeys(State, 1) | {State.WAITING: 2}
         assert store.study(study).counts == counts
@@ -216,7 +217,7 @@ class StoreContract:
         }  # fmt: skip
         first = store.propose(study, [Proposal(params), Proposal({})], seen=3)
         clock.sleep(5)
-        tag = {"rung": 1, "id": "é", "score": math.inf}
+        tag: dict[str, Scalar] = {"rung": 1, "id": "é", "score": math.inf}
         second = store.propose(study, [Proposal({"x": 0.5}, fidelity=9.0, parent=1, tag=tag)])
         assert [t.number for t in (*first, *second)] == [0, 1, 2]
         assert store.changed(study).trials == [*first, *second]
@@ -257,7 +258,9 @@ class StoreContract:
 
     # --- claiming -------------------------------------------------------------------------------------------
 
-    def test_the_lowest_numbers_are_claimed_first(self, store: Store, study: str, clock: VirtualClock) -> None:
+    def test_the_lowest_numbers_are_claimed_first(
+        self, store: Store, study: str, clock: VirtualClock
+    ) -> None:
         store.propose(study, points(5))
         clock.sleep(2)
         first = store.claim(study, "a", 2, LEASE)
@@ -314,7 +317,11 @@ class StoreContract:
     ) -> None:
         store.propose(study, points(1), claim=("w", LEASE))
         clock.sleep(3)
-        said = (Report(2, {"loss": 0.5}), Report(1, {"loss": 0.7, "ö": 1.0}), Completed({"loss": 0.1, "size": 3.0}))
+        said = (
+            Report(2, {"loss": 0.5}),
+            Report(1, {"loss": 0.7, "ö": 1.0}),
+            Completed({"loss": 0.1, "size": 3.0}),
+        )
         store.record(study, [Record(0, 1, word) for word in said])
         trial = by_number(store, study)[0]
         assert trial.state is State.COMPLETED
@@ -342,14 +349,20 @@ class StoreContract:
         odd = "file \udcff and \0 zero"
         store.record(study, [Record(1, 1, Failed(odd, odd))])
         first, second = by_number(store, study)
-        assert (first.state, first.reason, first.traceback) == (State.FAILED, "ValueError: ö", "Traceback ...\n  ö")
+        assert (first.state, first.reason, first.traceback) == (
+            State.FAILED,
+            "ValueError: ö",
+            "Traceback ...\n  ö",
+        )
         assert second.reason is not None
         assert second.reason.startswith("file ")
         assert "failed" in events(store, study)
 
     def test_a_stopped_trial_keeps_its_reason_and_reports(self, store: Store, study: str) -> None:
         store.propose(study, points(1), claim=("w", LEASE))
-        store.record(study, [Record(0, 1, Report(1, {"loss": 2.0})), Record(0, 1, Stopped("worse than the median"))])
+        store.record(
+            study, [Record(0, 1, Report(1, {"loss": 2.0})), Record(0, 1, Stopped("worse than the median"))]
+        )
         (trial,) = by_number(store, study)
         assert (trial.state, trial.reason, trial.worker) == (State.STOPPED, "worse than the median", None)
         assert trial.reports == (Report(1, {"loss": 2.0}),)
@@ -366,7 +379,9 @@ class StoreContract:
 
     def test_a_step_reported_again_has_the_later_value(self, store: Store, study: str) -> None:
         store.propose(study, points(1), claim=("w", LEASE))
-        store.record(study, [Record(0, 1, Report(1, {"a": 1.0, "b": 1.0})), Record(0, 1, Report(1, {"a": 2.0}))])
+        store.record(
+            study, [Record(0, 1, Report(1, {"a": 1.0, "b": 1.0})), Record(0, 1, Report(1, {"a": 2.0}))]
+        )
         store.record(study, [Record(0, 1, Report(2, {"a": 3.0})), Record(0, 1, Lost("gone"))], attempts=2)
         store.claim(study, "v", 1, LEASE)
         store.record(study, [Record(0, 2, Report(2, {"a": math.inf}))])
@@ -379,7 +394,9 @@ class StoreContract:
         store.claim(study, "b", 1, LEASE)
         before = by_number(store, study)
         late = [Record(0, 1, Report(1, {"loss": 9.0})), Record(0, 1, Completed({"loss": 9.0}))]
-        store.record(study, [*late, Record(0, 3, Failed("from the future")), Record(5, 1, Stopped("no such trial"))])
+        store.record(
+            study, [*late, Record(0, 3, Failed("from the future")), Record(5, 1, Stopped("no such trial"))]
+        )
         assert by_number(store, study) == before
         assert events(store, study).count("late") == 4
         store.record(study, [Record(0, 2, Completed({"loss": 1.0}))])
@@ -427,7 +444,11 @@ class StoreContract:
 
     def test_many_trials_are_recorded_at_once(self, store: Store, study: str) -> None:
         store.propose(study, points(50), claim=("w", LEASE))
-        words = [Record(i, 1, word) for i in range(50) for word in (Report(1, {"l": i / 3}), Completed({"loss": i / 7}))]
+        words = [
+            Record(i, 1, word)
+            for i in range(50)
+            for word in (Report(1, {"l": i / 3}), Completed({"loss": i / 7}))
+        ]
         store.record(study, words)
         trials = by_number(store, study)
         assert [t.metrics["loss"] for t in trials] == [i / 7 for i in range(50)]
@@ -504,7 +525,9 @@ class StoreContract:
 
     # --- leases and time ------------------------------------------------------------------------------------
 
-    def test_a_lease_that_ran_out_is_given_to_the_next(self, store: Store, study: str, clock: VirtualClock) -> None:
+    def test_a_lease_that_ran_out_is_given_to_the_next(
+        self, store: Store, study: str, clock: VirtualClock
+    ) -> None:
         store.propose(study, points(2))
         store.claim(study, "dead", 1, 10.0)
         store.claim(study, "alive", 1, 100.0)
@@ -554,7 +577,9 @@ class StoreContract:
         assert [(t.state, t.reason) for t in by_number(store, study)] == [(State.STOPPED, "enough")] * 3
         assert store.claim(study, "v", 5, LEASE) == []
 
-    def test_seconds_are_counted_while_an_engine_works(self, store: Store, study: str, clock: VirtualClock) -> None:
+    def test_seconds_are_counted_while_an_engine_works(
+        self, store: Store, study: str, clock: VirtualClock
+    ) -> None:
         clock.sleep(100)
         store.begin(study, "a")
         clock.sleep(5)
@@ -585,7 +610,9 @@ class StoreContract:
 
     # --- beginning, stopping, ending ------------------------------------------------------------------------
 
-    def test_a_request_to_stop_the_study_is_seen_until_the_next_beginning(self, store: Store, study: str) -> None:
+    def test_a_request_to_stop_the_study_is_seen_until_the_next_beginning(
+        self, store: Store, study: str
+    ) -> None:
         store.begin(study, "a")
         cursor = store.changed(study).cursor
         store.request_stop(study, None, "the user said so")
