@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from luthier.errors import InvalidSpace
-from luthier.space import Choice, Float, Grid, Int, Params, Space, size
+from luthier.space import Choice, Float, Int, Params, Points, Space, size
 from tests.space.strategies import finite, spaces
 
 
@@ -26,7 +26,7 @@ def every_point(space: Space) -> set[str]:
 @given(spaces(finite, most=6))
 def test_a_grid_has_every_point_of_a_finite_space_once(space: Space) -> None:
     assume(math.prod(parameter.size or 0 for parameter in space.values()) <= 2000)
-    points: list[Params] = list(Grid(space))
+    points: list[Params] = list(Points(space))
     for point in points:
         space.check(point)
     keys = [space.key(point) for point in points]
@@ -37,7 +37,7 @@ def test_a_grid_has_every_point_of_a_finite_space_once(space: Space) -> None:
 @given(spaces(most=6), st.integers(1, 4), st.integers(0, 10**9))
 def test_a_grid_over_any_space_has_valid_points_that_differ(space: Space, levels: int, i: int) -> None:
     assume(all(not isinstance(p, Float) or p.step is None or p.high < math.inf for p in space.values()))
-    grid = Grid(space, levels)
+    grid = Points(space, levels)
     points = [grid[j % grid.size] for j in range(i, i + min(grid.size, 30))]
     for point in points:
         space.check(point)
@@ -52,17 +52,17 @@ def test_conditional_parameters_count_only_where_they_exist() -> None:
         shrink=[True, False],
     )
     assert size(space) == 2 * (1 + 4 * (2 + 1))
-    assert len(Grid(space)) == 26
+    assert len(Points(space)) == 26
 
 
 def test_a_grid_of_a_trillion_points_is_made_of_none() -> None:
     space = Space({f"p{i}": Int(1, 10**6) for i in range(2)})
-    grid = Grid(space)
+    grid = Points(space)
     assert len(grid) == 10**12
     assert grid[0] == {"p0": 1, "p1": 1}
     assert grid[-1] == {"p0": 10**6, "p1": 10**6}
     assert grid[10**6 * 41 + 6] == {"p0": 42, "p1": 7}
-    fine = Grid(Space({f"p{i}": Float(0, 1, step=1e-9) for i in range(40)}))
+    fine = Points(Space({f"p{i}": Float(0, 1, step=1e-9) for i in range(40)}))
     assert fine.size == (10**9 + 1) ** 40
     assert fine[fine.size - 1]["p39"] == 1.0
 
@@ -70,20 +70,20 @@ def test_a_grid_of_a_trillion_points_is_made_of_none() -> None:
 def test_many_conditional_families_stay_cheap_to_count() -> None:
     parts: dict[str, object] = {f"use{i}": [True, False] for i in range(300)}
     parts |= {f"value{i}": Int(1, 3, when={f"use{i}": True}) for i in range(300)}
-    grid = Grid(Space(parts))
+    grid = Points(Space(parts))
     assert grid.size == 4**300
     grid.space.check(grid[grid.size // 3])
 
 
 def test_values_that_conditions_ask_for_are_never_thinned_out() -> None:
     space = Space(n=Int(1, 100), x=Choice("a", "b", when={"n": 37}))
-    points = list(Grid(space, levels=3))
+    points = list(Points(space, levels=3))
     assert {point["n"] for point in points} >= {1, 37, 100}
     assert sum("x" in point for point in points) == 2
 
 
 def test_slices_and_wrong_indices() -> None:
-    grid = Grid(Space(a=[1, 2, 3]))
+    grid = Points(Space(a=[1, 2, 3]))
     assert grid[1:] == [{"a": 2}, {"a": 3}]
     assert grid[::-1] == list(reversed(grid))
     for i in (3, -4):
@@ -95,9 +95,9 @@ def test_a_continuum_has_no_size_and_needs_levels() -> None:
     space = Space(x=Float(0, 1), n=Int(1, 3))
     assert size(space) is None
     with pytest.raises(InvalidSpace, match=r"'x' is continuous.*levels"):
-        Grid(space)
+        Points(space)
     with pytest.raises(InvalidSpace, match="levels is 0"):
-        Grid(space, 0)
-    assert [p["x"] for p in Grid(Space(x=Float(0, 1)), 3)] == [0, 0.5, 1]
+        Points(space, 0)
+    assert [p["x"] for p in Points(Space(x=Float(0, 1)), 3)] == [0, 0.5, 1]
     assert size(Space(x=Float(0.5, 0.5))) == 1
     assert size(Space()) == 1

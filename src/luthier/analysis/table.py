@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from luthier.errors import MissingExtra
 from luthier.study import Trial
@@ -58,9 +59,9 @@ def uncertainty(trial: Trial, metric: str) -> float | None:
     value = trial.metrics.get(metric, math.nan)
     if len(scores) < 2 or not all(map(math.isfinite, scores)):
         return None
-    if not math.isclose(fmean(scores), value, rel_tol=1e-9, abs_tol=1e-9):
+    if not math.isclose(float(np.mean(scores)), value, rel_tol=1e-9, abs_tol=1e-9):
         return None
-    return stdev(scores) / math.sqrt(len(scores))
+    return float(np.std(scores, ddof=1)) / math.sqrt(len(scores))
 
 
 def _row(trial: Trial) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from luthier.optimizers.base import Optimizer
 from luthier.optimizers.evolution import Member, mutate
 from luthier.optimizers.quasirandom import SobolPoints
 from luthier.optimizers.wrap import merit, propose, unique, usable
-from luthier.space import Grid, size
+from luthier.space import Points, size
 from luthier.study import Problem, Proposal, Trial
 
 SMALL = 100
@@ -47,7 +47,7 @@ class _Everything:
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
-        self._points = {problem.space.key(point): point for point in Grid(problem.space)}
+        self._points = {problem.space.key(point): point for point in Points(problem.space)}
         self._why = f"the space has only {len(self._points)} points"
         self._left = list(self._points)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from luthier.optimizers.base import Optimizer
 from luthier.optimizers.wrap import at_least, propose
-from luthier.space import Grid as Points
+from luthier.space import Points
 from luthier.study import Problem, Proposal, Trial
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from luthier.errors import InvalidParams, InvalidStudy
 from luthier.optimizers.base import Optimizer
-from luthier.space import Grid, Params, Scalar, Space, size
+from luthier.space import Params, Points, Scalar, Space, size
 from luthier.study import Problem, Proposal, State, Trial
 
 TRIES = 8
@@ -73,7 +73,7 @@ class _Unique:
         self._optimizer = optimizer
         self._problem = problem
         self._tried: set[int] = set()
-        self._grid = None if size(problem.space) is None else Grid(problem.space)
+        self._grid = None if size(problem.space) is None else Points(problem.space)
 
     def tell(self, finished: Sequence[Trial]) -> None:
         known = usable(finished, self._problem)

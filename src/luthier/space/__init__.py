@@ -1,7 +1,7 @@
 """What may be chosen: parameters, conditions, and their places in the unit cube."""
 
 from luthier.space.encoding import Encoding
-from luthier.space.grid import Grid, size
+from luthier.space.grid import Points, size
 from luthier.space.parameters import (
     Choice,
     Const,
@@ -21,7 +21,7 @@ __all__ = [
     "Const",
     "Encoding",
     "Float",
-    "Grid",
+    "Points",
     "Int",
     "LogNormal",
     "Normal",

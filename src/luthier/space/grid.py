@@ -1,4 +1,4 @@
-"""Grid: the points of a space as a sequence, numbered without being made.
+"""Points: all points of a space as a sequence, numbered without being made.
 
 Each point is a number in a mixed radix: every active parameter is a digit, and a parameter that exists under
 conditions has a digit only where they hold. So only valid points are counted, none twice, and a grid of 10^12 points
@@ -23,10 +23,10 @@ def size(space: Space) -> int | None:
     """How many distinct points the space has; None where there is no end of them."""
     if any(parameter.size is None for parameter in space.values()):
         return None
-    return Grid(space).size
+    return Points(space).size
 
 
-class Grid(Sequence[dict[str, Scalar]]):
+class Points(Sequence[dict[str, Scalar]]):
     """Every point of `space`, with a continuous Float at `levels` values spread over its scale.
 
     An Int with more than `levels` values is thinned out to as many, but keeps those that conditions ask for. Without

@@ -22,7 +22,7 @@ import numpy as np
 
 from luthier import plugins
 from luthier.optimizers import Algorithm, Optimizer, Random
-from luthier.space import Grid, Params, Space, size
+from luthier.space import Params, Points, Space, size
 from luthier.study import Named, Problem, Proposal, State, Trial
 from luthier.testing.problems import EASY, SPACES, play, problem, some_loss
 
@@ -232,4 +232,4 @@ def running(problem: Problem, n: int) -> list[Trial]:
 
 def _few(space: Space) -> bool:
     points = size(space)
-    return points is not None and points <= 60 and len(Grid(space, 5)) == points
+    return points is not None and points <= 60 and len(Points(space, 5)) == points
