@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from luthier.clock import SystemClock
 from luthier.errors import (
@@ -19,7 +20,7 @@ from luthier.errors import (
     StoreVersionError,
     StudyNotFound,
 )
-from luthier.store.dialects import Connection, SQLite
+from luthier.store.dialects import Connection, PostgreSQL, SQLite
 from luthier.store.sql import SQLStore
 from luthier.store.url import home, open_store
 from luthier.study import Completed, Proposal, Record, State
@@ -288,6 +289,20 @@ def test_a_new_database_locked_by_another_program_says_so(tmp_path: Path, script
     lock(script, path)
     with pytest.raises(StoreUnavailable, match="locked by another program"):
         open_store(f"sqlite:///{path}?timeout=0.2")
+
+
+def test_a_study_locked_on_the_server_says_so_and_goes_on_afterwards(fresh_postgres: str) -> None:
+    import psycopg
+
+    store = SQLStore(PostgreSQL(make_url(fresh_postgres), timeout=0.1), SystemClock())
+    store.create(a_spec())
+    with psycopg.connect(fresh_postgres.replace("+psycopg", "")) as other:
+        other.execute("SELECT * FROM studies FOR UPDATE")
+        with pytest.raises(StoreUnavailable, match=r"locked by another program .* for more than 0\.1 s"):
+            store.propose("first", points(1))
+        assert store.changed("first").trials == []
+    assert len(store.propose("first", points(1))) == 1
+    store.close()
 
 
 # --- servers --------------------------------------------------------------------------------------------------

@@ -111,7 +111,10 @@ class Intents(Protocol):
         ...
 
     def request_stop(self, study: str, number: int | None, reason: str) -> None:
-        """Ask a trial, or with None the study, to end. A waiting trial is stopped at once."""
+        """Ask a trial, or with None the study, to end. A waiting trial is stopped at once, an ended one left alone.
+
+        Raises UnknownName if there is no such trial.
+        """
         ...
 
 
@@ -138,7 +141,7 @@ class Store(Reader, Intents, Protocol):
 
     def record(self, study: str, records: Sequence[Record], *, attempts: int = 1) -> None:
         """Write down what attempts say, in order. Words of an attempt that no longer holds its trial are logged as late and
-        change nothing. A `Lost` trial waits again unless this was its last of `attempts`.
+        change nothing. A `Lost` trial waits again unless this was its last of `attempts`, or it was asked to stop.
         """
         ...
 
@@ -155,7 +158,10 @@ class Store(Reader, Intents, Protocol):
         ...
 
     def end(self, study: str, worker: str, reason: str) -> None:
-        """An engine stops working on the study, and says why; trials it still holds wait again."""
+        """An engine stops working on the study, and says why; trials it still holds wait again.
+
+        A request to stop the study is cleared once no other engine is at work.
+        """
         ...
 
     def workers(self, study: str) -> list[str]:

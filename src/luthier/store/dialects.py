@@ -193,6 +193,7 @@ class PostgreSQL:
 
     url: URL
     readonly: bool = False
+    timeout: float = LOCK_SECONDS
 
     compiler: ClassVar[Compiler] = postgresql.dialect()  # type: ignore[no-untyped-call]
     begin_read: ClassVar[str] = (
@@ -219,7 +220,9 @@ class PostgreSQL:
     def connect(self) -> Connection:
         where = self.url.translate_connect_args(username="user", database="dbname")
         options = {"connect_timeout": CONNECT_SECONDS, **self.url.query}
-        return cast("Connection", _psycopg().connect(autocommit=True, **where, **options))
+        connection = cast("Connection", _psycopg().connect(autocommit=True, **where, **options))
+        connection.execute(f"SET lock_timeout = {round(self.timeout * 1000)}")  # milliseconds
+        return connection
 
     def explain(self, error: Exception) -> StoreError:
         said = " ".join(str(error).split())
@@ -246,7 +249,8 @@ class PostgreSQL:
                 )
             case "55P03" | "57014":
                 return StoreUnavailable(
-                    f"the database {self.place} has been locked for too long: {said}. Try again."
+                    f"the study has been locked by another program on {self.place} for more than {self.timeout:g} s. "
+                    "See what holds it in pg_stat_activity, and try again."
                 )
         return StoreError(f"the database {self.place} refused: {said}.")
 
