@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import luthier
@@ -20,7 +21,7 @@ from luthier.executors import Executor, Job, Processes, Reported
 from luthier.executors.processes import THREAD_VARIABLES
 from luthier.objectives import Context, as_task
 from luthier.space import Float, Space
-from luthier.study import Completed, Failed, Stopped
+from luthier.study import Completed, Failed, Lost, Stopped
 from luthier.testing.executors import (
     ExecutorContract,
     endless,
@@ -186,7 +187,7 @@ def test_an_objective_that_cannot_be_loaded_fails_with_the_reason(tmp_path: Path
 def test_workers_that_cannot_start_raise_with_what_they_said() -> None:
     class Deadly:
         def __reduce__(self) -> tuple[Any, ...]:
-            return (os.system, ("echo the disk is on fire >&2; kill -9 $PPID",))
+            return (os.system, ("echo the disk is on fire >&2; kill -SEGV $PPID",))
 
         def __call__(self, trial: Context) -> float:
             return 0.0
@@ -445,3 +446,31 @@ def test_a_traceback_of_a_script_shows_its_lines(tmp_path: Path) -> None:
     assert "return helper(trial)" in outcome.traceback
     assert "KeyError: 'the cause'" in outcome.traceback
     assert "/luthier/" not in outcome.traceback
+
+
+@pytest.mark.chaos
+def test_workers_killed_at_random_moments_lose_only_their_jobs() -> None:
+    def task(trial: Context) -> float:
+        trial.report(0, loss=1.0)
+        threading.Event().wait(0.005)
+        return 1.0
+
+    rng, done = np.random.default_rng(0), threading.Event()
+    with Processes(4).open(task, "loss") as pool:
+
+        def kill() -> None:
+            while not done.wait(0.15):
+                workers = list(pool._workers)  # type: ignore[attr-defined]
+                os.kill(workers[rng.integers(len(workers))].process.pid, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill, daemon=True)
+        killer.start()
+        try:
+            ends = outcomes(until_ended(pool, [job(n) for n in range(1000)]))
+        finally:
+            done.set()
+            killer.join()
+    assert sorted(ends) == list(range(1000))
+    lost = Lost("worker died: killed by signal 9 (SIGKILL)")
+    assert all(outcome in (lost, Completed({"loss": 1.0})) for outcome in ends.values())
+    assert lost in ends.values()

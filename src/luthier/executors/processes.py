@@ -34,6 +34,7 @@ MEMORY_POLL_SECONDS = 0.25
 HEALTH_POLL_SECONDS = 1.0
 LEAVING_SECONDS = 1.0
 FAILED_STARTS = 3
+KILLED_STARTS = 10  # by SIGKILL, which comes from outside and says little about the objective
 READS_AT_ONCE = 64
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -134,6 +135,7 @@ class _Worker:
         self.stop: str | None = None
         self.kill_at: float | None = None
         self.served = 0
+        self.failed_starts = 0  # of those that it takes the place of, in succession
 
     def tell(self, message: object) -> None:
         with contextlib.suppress(OSError):  # a worker that is gone is noticed when reading
@@ -157,9 +159,8 @@ class _Worker:
         if self.process.returncode is None:
             family.kill(self.process.pid)
             self.line.close()
-            with contextlib.suppress(
-                subprocess.TimeoutExpired
-            ):  # stuck inside the system, where no signal reaches
+            # It may be stuck inside the system, where no signal reaches it.
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(LEAVING_SECONDS)
         status = self.process.returncode
         return -signal.SIGKILL if status is None else status
@@ -175,7 +176,6 @@ class _ProcessPool:
         self._path = json.dumps([entry for entry in sys.path if isinstance(entry, str)])
         self._folder = _here()
         self._workers: list[_Worker] = []
-        self._failed_starts = 0
         self._memory_poll = 0.0
         self._health_poll = 0.0
         self._events: list[Event] = []
@@ -241,7 +241,7 @@ class _ProcessPool:
 
     # --- workers come and go ---------------------------------------------------------------------
 
-    def _spawn(self, job: Job | None) -> None:
+    def _spawn(self, job: Job | None, failed_starts: int = 0) -> None:
         ours, theirs = socket.socketpair()
         errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
         stderr = _stderr()
@@ -273,6 +273,7 @@ class _ProcessPool:
             theirs.close()
             os.close(stderr)
         worker = _Worker(process, ours, errors)
+        worker.failed_starts = failed_starts
         self._workers.append(worker)
         self._selector.register(ours, selectors.EVENT_READ, worker)
         worker.tell(self._setup)
@@ -297,17 +298,17 @@ class _ProcessPool:
 
     def _bury(self, worker: _Worker) -> None:
         """The worker has died: find out how, and go on without it."""
-        how = _how(self._retire(worker))
+        status = self._retire(worker)
+        how = _how(status)
         if worker.stop is not None:
             self._end_job(worker, Stopped(worker.stop))
         elif worker.ready:
             self._end_job(worker, Lost(f"worker died: {how}"))
+        failed_starts = 0 if worker.ready else worker.failed_starts + 1
         with worker.errors:
-            if not worker.ready:
-                self._failed_starts += 1
-                if self._failed_starts == FAILED_STARTS:
-                    raise ObjectiveError(_no_start(worker, how))
-        self._spawn(worker.job)  # a job that never began goes to the next worker
+            if failed_starts >= (KILLED_STARTS if status == -signal.SIGKILL else FAILED_STARTS):
+                raise ObjectiveError(_no_start(worker, how, failed_starts))
+        self._spawn(worker.job, failed_starts)  # a job that never began goes to the next worker
 
     def _end_job(self, worker: _Worker, outcome: Outcome) -> None:
         if worker.job is not None:
@@ -342,7 +343,6 @@ class _ProcessPool:
             case Ready():
                 worker.ready = True
                 worker.since = monotonic()
-                self._failed_starts = 0
             case Reported() if _concerns(message, worker.job):
                 self._events.append(message)
             case Ended() if _concerns(message, worker.job):
@@ -400,11 +400,11 @@ class _ProcessPool:
                 self._replace(busy[pid], Failed(text))
 
 
-def _no_start(worker: _Worker, how: str) -> str:
+def _no_start(worker: _Worker, how: str, starts: int) -> str:
     worker.errors.seek(0)
     said = worker.errors.read().decode(errors="replace").strip()[-4000:]
     return (
-        f"{FAILED_STARTS} worker processes in succession died while loading the objective, the last one {how}. "
+        f"{starts} worker processes in succession died while loading the objective, the last one {how}. "
         + (f"It said:\n{said}" if said else "It said nothing.")
     )
 
