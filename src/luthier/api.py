@@ -99,8 +99,9 @@ def tune(
         objective = objective.scored_by([o.metric for o in objectives])
         space = _space(space) if space is not None else objective.space()
         objective.check(space)
-        if named.name != "grid":
-            points.insert(0, objective.defaults(space))
+        own = objective.defaults(space)
+        if own and named.name != "grid":
+            points.insert(0, own)
         task: Task = objective
         about = dict(objective.about)
     else:

@@ -91,7 +91,7 @@ def test_what_cannot_be_read_is_said_in_a_sentence(csv, text, target, says):
 
 
 def test_a_file_that_is_not_there_and_a_name_that_is_nearly_right(tmp_path):
-    with pytest.raises(DataError, match="there is no file 'sales.csv'"):
+    with pytest.raises(DataError, match=r"there is no file 'sales\.csv'"):
         load_data("sales.csv", "y")
     with pytest.raises(DataError, match="Did you mean 'digits'"):
         load_data("digit", "y")
@@ -124,6 +124,7 @@ def test_the_fingerprint_of_arrays_sees_values_and_not_their_width():
     ("X", "y", "says"),
     [
         (np.zeros(3), np.zeros(3), "reshape it to two dimensions"),
+        (np.array([["a"], ["b"]]), np.zeros(2), "Give text in columns of a pandas data frame"),
         (np.zeros((3, 1)), np.zeros(4), "3 rows and y has 4"),
         (np.zeros((0, 2)), np.zeros(0), "nothing to learn from"),
         (np.zeros((3, 1)), np.zeros((3, 2)), "one target value per row"),

@@ -47,7 +47,7 @@ def test_the_path_of_an_estimator_is_public_and_leads_back():
 
 def test_hyperparameters_say_default_type_allowed_values_and_what_they_are_for():
     found = {h.name: h for h in hyperparameters("sklearn.svm:SVC")}
-    assert list(found)[0] == "C"
+    assert next(iter(found)) == "C"
     assert (found["C"].default, found["C"].type, found["C"].allowed) == (1.0, "float", "a number above 0")
     assert found["C"].doc == "Regularization parameter."
     assert found["gamma"].allowed == "'auto' or 'scale' or a number of at least 0"

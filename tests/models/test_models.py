@@ -321,6 +321,7 @@ def test_what_is_tuned_can_be_kept(tmp_path, path):
     frame, labels = load_iris(return_X_y=True, as_frame=True)
     y = np.array(["x", "y", "z"])[labels] if is_classifier(cls()) else labels
     X = frame.assign(kind=np.where(frame.iloc[:, 0] > 6, "big", None))
+    X.iloc[::9, 1] = np.nan
     task = CrossValidation(path, X, y, cv=2)
     space = recommended_space(task.estimator)
     for i in range(3):
@@ -405,6 +406,40 @@ def test_rows_like_those_it_reads_are_enough_to_save_a_model(tmp_path):
     save_model(tmp_path, "plain", fitted(), meta={}, data=DIGITS.X)
     assert show_model(tmp_path, "plain").manifest["inputs"][0]["name"] == "x0"
     assert predict(tmp_path, "plain", DIGITS.X[:2]).values.shape == (2,)
+
+
+@pytest.mark.parametrize("estimator", [LogisticRegression(), DecisionTreeClassifier()])
+@pytest.mark.parametrize("kind", ["plain", "nullable", "with gaps", "categories", "Python objects"])
+def test_tables_of_every_dtype_of_pandas_are_tuned_saved_and_predicted(tmp_path, estimator, kind):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {
+            "i": rng.integers(0, 9, 60),
+            "f": rng.normal(size=60),
+            "b": rng.random(60) > 0.5,
+            "s": ["u", "v", "w"] * 20,
+        }
+    )
+    y = pd.Series(np.where(table["f"] > 0, "yes", "no")).astype(
+        "category" if kind == "categories" else "string"
+    )
+    match kind:
+        case "nullable":
+            table = table.convert_dtypes()
+        case "with gaps":
+            table = table.convert_dtypes().mask(rng.random((60, 4)) < 0.2)
+        case "categories":
+            table = table.astype({"s": "category"})
+        case "Python objects":
+            table = table.astype(object).mask(rng.random((60, 4)) < 0.2, None)
+    task = CrossValidation(estimator, table, y, cv=2)
+    model = task.refit({})
+    save_model(tmp_path, "m", model, meta={}, data=task.data)
+    table.to_csv(tmp_path / "new.csv", index=False)
+    expected = model.predict(task.data.X).tolist()
+    assert predict(tmp_path, "m", table).values.tolist() == expected
+    if kind != "Python objects":  # a CSV cannot say that its numbers are objects
+        assert predict(tmp_path, "m", tmp_path / "new.csv").values.tolist() == expected
 
 
 def test_a_model_is_read_in_another_process(tmp_path):

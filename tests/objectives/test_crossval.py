@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
+from threadpoolctl import threadpool_limits
 
 from luthier.errors import DataError, InvalidParams, InvalidStudy, ObjectiveError, Stop
 from luthier.estimators import load_data
@@ -22,6 +23,13 @@ from luthier.space import Choice, Float, Int, Space
 from luthier.study import Objective
 
 IRIS = load_iris(return_X_y=True)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny fits are slower on many threads than on one."""
+    with threadpool_limits(1):
+        yield
 
 
 class Recorder:
@@ -149,7 +157,7 @@ def test_scorers_of_ones_own_are_taken():
 
 def test_a_score_that_cannot_be_computed_is_said_in_a_sentence():
     task = CrossValidation(SVC(), *IRIS, scoring="log_loss")
-    with pytest.raises(ObjectiveError, match="'log_loss' cannot be computed for sklearn.svm:SVC on fold 0"):
+    with pytest.raises(ObjectiveError, match=r"'log_loss' cannot be computed for sklearn\.svm:SVC on fold 0"):
         task(Recorder())
 
 

@@ -53,7 +53,7 @@ class Data:
         dropped: int = 0,
     ) -> Data:
         """Data from what is in memory; raises DataError where X and y do not go together."""
-        X = X if is_frame(X) or hasattr(X, "tocsr") else _array(X)
+        X = plain_frame(X) if is_frame(X) else X if hasattr(X, "tocsr") else _array(X)
         y = _target(y)
         if len(X.shape) != 2:
             raise DataError(
@@ -226,9 +226,35 @@ def _some(names: Sequence[str]) -> str:
 
 def _array(X: Any) -> np.ndarray[Any, Any]:
     try:
-        return np.asarray(X)
-    except ValueError as error:
-        raise DataError(f"X is no table of numbers: {error}.") from None
+        array = np.asarray(X)
+        return array if array.dtype.kind in "iufb" else array.astype(float)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"X is no table of numbers: {error}. Give text in columns of a pandas data frame."
+        ) from None
+
+
+def plain_frame(X: Any) -> Any:
+    """The frame in dtypes that every estimator reads: pandas' own for numbers and text that may be missing are not."""
+    changed = {}
+    for column in X.columns:
+        values = X[column]
+        if type(values.dtype).__module__.startswith("numpy") and values.dtype.kind != "O":
+            continue
+        kind = getattr(values.dtype, "kind", "O")
+        if type(values.dtype).__name__ == "CategoricalDtype":
+            continue
+        if kind in "iufb":
+            changed[column] = (
+                values.to_numpy(dtype=float, na_value=np.nan) if values.isna().any() else values.to_numpy()
+            )
+        elif kind == "O":
+            changed[column] = values.astype(object).where(values.notna(), np.nan)
+    if changed:
+        X = X.copy()
+        for column, values in changed.items():
+            X[column] = values
+    return X
 
 
 def _target(y: Any) -> Any:
@@ -240,12 +266,20 @@ def _target(y: Any) -> Any:
     missing = y.isna() if hasattr(y, "isna") else np.array([v is None or v != v for v in y.tolist()])
     if missing.any():
         raise DataError(f"y is missing in {int(missing.sum())} of {len(y)} rows. Leave those rows out.")
-    # pandas keeps text in types of its own, which not every estimator reads.
-    if not hasattr(y, "iloc") or y.dtype.kind in "iufb":
+    # pandas keeps text, and numbers that may be missing, in types of its own, which not every estimator reads.
+    if not hasattr(y, "iloc"):
         return y
     import pandas as pd
 
-    return pd.Series(np.asarray(y, dtype=object), index=y.index, name=y.name, dtype=object)
+    kind = y.dtype.kind
+    values = (
+        y.to_numpy(dtype={"b": bool, "i": np.int64, "f": float}.get(kind))
+        if kind in "iufb"
+        else y.astype(object)
+    )
+    return pd.Series(
+        np.asarray(values), index=y.index, name=y.name, dtype=object if kind not in "iufb" else None
+    )
 
 
 def _classes(y: Any) -> tuple[Any, ...] | None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from luthier.errors import DataError, MissingExtra, did_you_mean
-from luthier.estimators.data import is_frame, read_table
+from luthier.estimators.data import is_frame, plain_frame, read_table
 from luthier.models.registry import load_version, show_model
 
 
@@ -78,7 +78,7 @@ def _rows(table: Any, manifest: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]
     )
     if missing:
         raise DataError(_say_missing(missing, extra, have))
-    X = table[[have[name] for name in names]].copy()
+    X = plain_frame(table[[have[name] for name in names]]).copy()
     X.columns = names
     for column in inputs:
         X[column["name"]] = _typed(X[column["name"]], column)
@@ -104,7 +104,7 @@ def _typed(column: Any, described: Mapping[str, str]) -> Any:
     import pandas as pd
 
     if described["type"] == "text":
-        return column.where(column.isna(), column.astype(str)).astype(object)
+        return column.astype(str).astype(object).where(column.notna(), np.nan)
     if described["type"] != "number" or getattr(column.dtype, "kind", "O") in "iufb":
         return column
     numbers = pd.to_numeric(column, errors="coerce")

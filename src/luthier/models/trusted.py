@@ -49,7 +49,10 @@ _SKLEARN = (
     "sklearn.gaussian_process.kernels.Sum",
     "sklearn.gaussian_process.kernels.WhiteKernel",
 )
-_CONTAINERS = ("collections.OrderedDict",)
+_PLAIN = (
+    "collections.OrderedDict",
+    "numpy.dtype",  # restored as the dtype of an empty array
+)
 _BOOSTING = (
     # Each keeps its trees as bytes or text in its library's own format, which is parsed and not run.
     "xgboost.core.Booster",
@@ -63,4 +66,4 @@ _BOOSTING = (
 )
 _LUTHIER = ("luthier.estimators.labels.Labelled",)
 
-TRUSTED = frozenset((*_SKLEARN, *_CONTAINERS, *_BOOSTING, *_LUTHIER))
+TRUSTED = frozenset((*_SKLEARN, *_PLAIN, *_BOOSTING, *_LUTHIER))
