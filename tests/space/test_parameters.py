@@ -135,7 +135,8 @@ def test_integers_stay_exact_where_floats_do_not() -> None:
 def test_a_grid_is_spread_over_the_scale() -> None:
     assert Float(1e-2, 1e2, log=True).grid(5) == pytest.approx([0.01, 0.1, 1, 10, 100])
     assert Int(1, 3).grid(9) == [1, 2, 3]
-    assert len(Int(1, 100).grid(5)) == 5
+    assert len(Int(1, 100).grid(5)) == len(Int(1, 11).grid(5)) == 5
+    assert len(Int(1, 10).grid(5)) == 10
     assert Float(0, 1).grid(1) == [0.5]
     assert all(math.isfinite(float(v or 0)) for v in Float(prior=Normal(0, 1)).grid(4))
 

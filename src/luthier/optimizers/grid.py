@@ -15,7 +15,8 @@ from luthier.study import Problem, Proposal, Trial
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Every combination of values, in order, with `levels` values for a continuous Float or a larger Int.
+    """Every combination of values, in order, with `levels` values for a continuous Float, and for an Int that
+    has more than twice as many.
 
     The number of its point is in each trial's tag, and that is how points are told apart: each is proposed exactly
     once, whatever engines work on the study and whatever becomes of the trial.

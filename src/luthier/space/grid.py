@@ -29,7 +29,8 @@ def size(space: Space) -> int | None:
 class Points(Sequence[dict[str, Scalar]]):
     """Every point of `space`, with a continuous Float at `levels` values spread over its scale.
 
-    An Int with more than `levels` values is thinned out to as many, but keeps those that conditions ask for. Without
+    An Int with more than twice `levels` values is thinned out to that many, but keeps those that conditions ask
+    for. Without
     `levels` nothing is thinned out, and a continuous Float raises InvalidSpace. `size` is the number of points as an
     int of any size; `len` fails, as for a range, above 2^63.
     """
@@ -149,12 +150,13 @@ def _blocks(space: Space, name: str, levels: int | None) -> tuple[_Block, ...]:
         raise InvalidSpace(
             f"parameter {name!r} is continuous: {parameter!r}. Say with how many levels, or give a step."
         )
-    thinned = levels is not None and (
-        parameter.size is None or (isinstance(parameter, Int) and parameter.size > levels)
-    )
+    listed: Sequence[Scalar] | None = None
+    if levels is not None and (parameter.size is None or isinstance(parameter, Int)):
+        listed = parameter.grid(levels)
+    thinned = listed is not None and len(listed) != parameter.size
     if not asked and not thinned:
         return (_Block(parameter.size or 0, parameter.nth, frozenset()),)
-    values: Sequence[Scalar] = parameter.grid(levels or parameter.size or 1)
+    values = listed if listed is not None else parameter.grid(parameter.size or 1)
     if thinned and isinstance(parameter, Int):
         wanted = {
             value for condition in asked.values() for value in condition.values if isinstance(value, int)

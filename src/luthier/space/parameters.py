@@ -210,7 +210,7 @@ class Int:
         return [self.at(float(unit)) for unit in units]
 
     def grid(self, levels: int) -> list[Scalar]:
-        """Every value where there are no more than `levels`, else `levels` of them, spread on the scale."""
+        """Every value where there are at most twice `levels`, else `levels` of them, spread over the scale."""
         return _grid(self, levels)
 
     def __repr__(self) -> str:
@@ -599,7 +599,9 @@ def _place(p: _Range, unit: float) -> float:
 
 def _grid(p: _Range, levels: int) -> list[Scalar]:
     size = p.size
-    if size is not None and (size <= levels or isinstance(p, Float)):
+    if size is not None and (
+        isinstance(p, Float) or size <= 2 * levels
+    ):  # leaving out one of six would be odd
         return [p.nth(i) for i in range(size)]
     ends = (0.0, 1.0) if math.isfinite(p.low) and math.isfinite(p.high) else (0.5 / levels, 1 - 0.5 / levels)
     spread = p.from_unit(np.linspace(*ends, levels).tolist() if levels > 1 else [0.5])
