@@ -14,7 +14,7 @@ from luthier.analysis.table import rows, to_pandas
 from luthier.clock import SystemClock
 from luthier.engine.asking import Asker, OpenTrial
 from luthier.engine.engine import Engine, Watcher
-from luthier.engine.mind import Mind
+from luthier.engine.mind import Mind, replay
 from luthier.engine.rules import Rules
 from luthier.errors import InvalidStudy, LuthierError, ObjectiveFailed, Stop, StoreError
 from luthier.executors import Executor, Inline, Processes
@@ -36,6 +36,7 @@ from luthier.study import (
     Lost,
     Objective,
     Problem,
+    Proposal,
     State,
     Stopped,
     StudySpec,
@@ -269,6 +270,12 @@ class Study:
     def to_pandas(self) -> Any:
         """A DataFrame with a row per trial: number, state, parameters, metrics, reason, times."""
         return to_pandas(rows(self.history))
+
+    def replay(self, number: int) -> Proposal | None:
+        """The decision that led to a trial, made once more from what was known at that time; equal to what is recorded
+        where all is as it should be.
+        """
+        return replay(self.spec, plugins.algorithm(self.spec.algorithm), self.trials, number)
 
     def __repr__(self) -> str:
         history = self.history

@@ -77,7 +77,7 @@ class Mind:
         first = len(self.history)
         pending = self.history.pending()
         for number in range(first, first + n):
-            proposal = self._propose(number, pending)
+            proposal = self.propose(number, pending)
             if proposal is None:
                 self.exhausted = not pending
                 break
@@ -85,7 +85,8 @@ class Mind:
             pending = [*pending, Trial(number, proposal.params, fidelity=proposal.fidelity, tag=proposal.tag)]
         return proposals
 
-    def _propose(self, number: int, pending: Sequence[Trial]) -> Proposal | None:
+    def propose(self, number: int, pending: Sequence[Trial]) -> Proposal | None:
+        """The proposal for trial `number`, while these trials are pending."""
         if number < len(self.spec.start):
             return Proposal(self.spec.start[number], tag={"by": "start"})
         return self.optimizer.ask(pending, self.spec.rng(number))
@@ -93,3 +94,23 @@ class Mind:
 
 def _number(trial: Trial) -> int:
     return trial.number
+
+
+def replay(spec: StudySpec, algorithm: Algorithm, trials: Sequence[Trial], number: int) -> Proposal | None:
+    """The decision that led to trial `number`, made once more from what was known at that time.
+
+    `trials` are all of the study, by number. A study that nobody added trials to by hand gives the recorded proposal,
+    exactly: that is what makes any decision open to question later.
+    """
+    trial = trials[number]
+    told = sorted((t for t in trials if t.state.ended and t.seq <= trial.seen), key=lambda t: t.seq)
+    known = {t.number for t in told}
+    mind = Mind.start(spec, algorithm)
+    mind.optimizer.tell(told if spec.batch is None else sorted(told, key=_number))
+    # What was pending then may have ended since; the optimiser saw its values and nothing else.
+    pending = [
+        Trial(t.number, t.params, fidelity=t.fidelity, parent=t.parent, tag=t.tag)
+        for t in trials[:number]
+        if t.number not in known
+    ]
+    return mind.propose(number, pending)

@@ -167,6 +167,7 @@ class SQLStore:
                     worker=worker,
                     created=turn.now,
                     started=None if worker is None else turn.now,
+                    seq=turn.seq,
                 )
                 for number, proposal in enumerate(proposals, start=first)
             ]
@@ -520,7 +521,7 @@ def _reported(study: str, number: int, report: Report) -> list[dict[str, Any]]:
 
 def _trial(row: Any, reports: tuple[Report, ...]) -> Trial:
     (
-        number, params, state, attempt, fidelity, parent, tag, seen, metrics,
+        number, params, state, attempt, fidelity, parent, tag, seen, seq, metrics,
         reason, traceback, stop, worker, created, started, ended,
     ) = row  # fmt: skip
     return Trial(
@@ -541,6 +542,7 @@ def _trial(row: Any, reports: tuple[Report, ...]) -> Trial:
         created=created,
         started=started,
         ended=ended,
+        seq=seq,
     )
 
 

@@ -45,6 +45,7 @@ TRIAL = (
     trials.c.parent,
     trials.c.tag,
     trials.c.seen,
+    trials.c.seq,
     trials.c.metrics,
     trials.c.reason,
     trials.c.traceback,

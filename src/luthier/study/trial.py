@@ -100,7 +100,7 @@ class Trial:
     """A trial as of some moment.
 
     `attempt` counts from 1 once it was claimed (0 before). `seen` is the cursor of the history
-    that the proposal was based on. `stop` is a request to end it, not yet obeyed. Times are seconds since
+    that the proposal was based on, `seq` the cursor from which on the trial is as it is now. `stop` is a request to end it, not yet obeyed. Times are seconds since
     1970 in UTC; `started` is that of the latest attempt.
     """
 
@@ -121,6 +121,7 @@ class Trial:
     created: float | None = None
     started: float | None = None
     ended: float | None = None
+    seq: int = field(default=0, compare=False)
 
     @property
     def seconds(self) -> float | None:
