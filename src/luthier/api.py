@@ -23,7 +23,7 @@ from luthier.objectives.context import Task
 from luthier.objectives.crossval import CrossValidation
 from luthier.objectives.function import as_task, metrics_of
 from luthier.optimizers.base import Algorithm
-from luthier.progress import display
+from luthier.progress import display, saying
 from luthier.space import Scalar, Space
 from luthier.stopping.base import StoppingPolicy
 from luthier.store.base import Store, StudyRow
@@ -140,7 +140,7 @@ def tune(
         )
     study.work(task, executor, progress=progress, rules=rules)
     if isinstance(objective, CrossValidation) and name is not None:
-        study.save_model(objective)
+        study.save_model(objective, progress=progress)
     return study
 
 
@@ -379,14 +379,17 @@ class Study:
             failed = next(trial for trial in self.trials if trial.state is State.FAILED)
             raise ObjectiveFailed(f"{end.reason}\n{failed.traceback or ''}".rstrip())
 
-    def save_model(self, objective: CrossValidation) -> ModelVersion | None:
+    def save_model(
+        self, objective: CrossValidation, *, progress: bool | Watcher = False
+    ) -> ModelVersion | None:
         """Refit the best configuration on all rows and save it as the next version, unless the latest is that one."""
         best = self.history.best()
         if best is None or self.facts.get("model", {}).get("trial") == best.number:
             return None
-        saved = save_model(
-            self.home, self.name, objective.refit(best.params), **objective.card(self.spec, best)
-        )
+        with saying(f"{self.name}: refitting #{best.number} on all rows", progress):
+            saved = save_model(
+                self.home, self.name, objective.refit(best.params), **objective.card(self.spec, best)
+            )
         self.store.remember(
             self.name, {"model": {"trial": best.number, "version": saved.version, "path": str(saved.path)}}
         )

@@ -50,6 +50,21 @@ def display(study: Looked, progress: bool | Watcher) -> AbstractContextManager[W
     return _live(study, console) if console.is_interactive else _plain(study, sys.stderr)
 
 
+@contextmanager
+def saying(text: str, progress: bool | Watcher) -> Iterator[None]:
+    """Say what is being waited for, where there is no study at work to watch."""
+    if progress is not True or _in_notebook():
+        yield
+    elif sys.stderr.isatty():
+        from rich.console import Console
+
+        with Console(stderr=True, highlight=False).status(text):
+            yield
+    else:
+        print(text, file=sys.stderr, flush=True)
+        yield
+
+
 # --- what there is to say ----------------------------------------------------------------------
 
 
@@ -128,17 +143,19 @@ def _waiting(status: Status) -> str | None:
 class _Latest:
     """What the watcher saw last. Kept as it is, and looked at only when something is drawn."""
 
-    __slots__ = ("began", "seen", "spec", "when")
+    __slots__ = ("began", "seen", "spec", "when", "worked")
 
     def __init__(self, spec: StudySpec) -> None:
         self.spec = spec
         self.began: tuple[float, int] | None = None
         self.seen: tuple[History, Status] | None = None
         self.when = 0.0
+        self.worked = False  # a study that was complete to begin with needs no display
 
     def __call__(self, history: History, status: Status) -> None:
         if self.began is None:
             self.began = (status.seconds, history.ended)
+        self.worked = self.worked or status.running > 0
         self.seen = (history, status)
         self.when = monotonic()
 
@@ -153,13 +170,12 @@ class _Latest:
             self.spec, history, Status(seconds, status.running, status.slots, status.ending), self.began
         )
 
-    def last(self, history: History) -> View | None:
-        """What there is to say when all is over."""
-        if self.seen is None or self.began is None:
+    def last(self, history: History, seconds: float) -> View | None:
+        """What there is to say when all is over; None where nothing was done."""
+        if self.seen is None or self.began is None or not self.worked:
             return None
-        status = self.seen[1]
-        seen = view(self.spec, history, Status(status.seconds, 0, status.slots), self.began)
-        return replace(seen, busy="", left=duration(status.seconds), ending=None)
+        seen = view(self.spec, history, Status(seconds, 0, self.seen[1].slots), self.began)
+        return replace(seen, busy="", left=duration(seconds), ending=None)
 
 
 # --- a terminal --------------------------------------------------------------------------------
@@ -182,14 +198,14 @@ def _live(study: Looked, console: Console) -> Iterator[Watcher]:
 
     def watch(history: History, status: Status) -> None:
         latest(history, status)
-        if not live.is_started:
+        if latest.worked and not live.is_started:
             live.start(refresh=True)
 
     try:
         yield watch
     finally:
         if live.is_started:
-            final = latest.last(study.history)
+            final = latest.last(study.history, study.row.seconds)
             live.stop()
 
 
@@ -247,7 +263,7 @@ def _plain(study: Looked, file: IO[str]) -> Iterator[Watcher]:
         nonlocal pause, due, said
         latest(history, status)
         urgent = status.ending is not None and said != status.ending
-        if latest.when < due and not (urgent and status.running):
+        if (latest.when < due or not latest.worked) and not (urgent and status.running):
             return
         said = status.ending
         pause = min(LONGEST_PAUSE, pause * 1.25)
@@ -257,7 +273,7 @@ def _plain(study: Looked, file: IO[str]) -> Iterator[Watcher]:
     try:
         yield watch
     finally:
-        final = latest.last(study.history)
+        final = latest.last(study.history, study.row.seconds)
         if final is not None:
             print(f"{study.spec.name}: {final}", file=file, flush=True)
 

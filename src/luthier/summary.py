@@ -189,7 +189,8 @@ def summarize(study: Looked, *, again: bool = False) -> Summary:
 def _head(spec: StudySpec, history: History, row: StudyRow, where: Standing, again: bool) -> str:
     n = len(history) if spec.budget.trials is None else spec.budget.trials
     if again and where.word == "complete":
-        return f"{spec.name} is complete ({history.ended} of {n} trials); {_goes_on(spec, history)}"
+        count = f"{history.ended} of {n} trials" if history.ended <= n else plural(history.ended, "trial")
+        return f"{spec.name} is complete ({count}); {_goes_on(spec, history)}"
     done = f"{plural(history.ended, 'trial')} in {duration(row.seconds)}"
     left = "" if spec.budget.trials is None else f" of {spec.budget.trials}"
     some = f"{history.ended}{left} trials in {duration(row.seconds)}"
@@ -215,7 +216,7 @@ def _told(history: History) -> str:
 def _goes_on(spec: StudySpec, history: History) -> str:
     budget = spec.budget
     if budget.trials is not None and history.ended >= budget.trials:
-        return f"--trials {2 * budget.trials} goes on."
+        return f"--trials {2 * max(budget.trials, history.ended)} goes on."
     if budget.seconds is not None:
         return f"--seconds {2 * budget.seconds:g} goes on."
     return "a larger budget goes on."
@@ -401,10 +402,11 @@ def _steps(trial: Trial, metric: str) -> str:
 
 def _proposed(trial: Trial, seen: int) -> str:
     tag = dict(trial.tag)
-    by = tag.pop("by", None)
+    by, why = tag.pop("by", None), tag.pop("why", None)
     told = "as a point to start from" if by == "start" else f"by {by}" if by else "by somebody"
-    more = "".join(f", {name} {setting(value)}" for name, value in tag.items())
-    return f"{told}{more}; had seen {plural(seen, 'trial')}"
+    told += f": {why}" if why else ""
+    more = ", ".join(f"{name} {setting(value)}" for name, value in tag.items())
+    return f"{told}{f' ({more})' if more else ''}; had seen {plural(seen, 'trial')}"
 
 
 def _who(worker: str) -> str:
@@ -528,7 +530,9 @@ def changed(params: Params, start: Params | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """How long, to about two digits: 0.4 s, 49 s, 3 min 20 s, 1 h 05 min."""
+    """How long, to about two digits: 28 ms, 0.4 s, 49 s, 3 min 20 s, 1 h 05 min."""
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -22,7 +22,9 @@ from luthier.cli.output import json_option, print_json, print_rows, store_option
 def doctor(
     ctx: click.Context, file: str, attempt: bool, no_fit: bool, store: str | None, as_json: bool
 ) -> None:
-    """Look a study over without running it: what would go wrong, and how long it would take.
+    """Look a study over before it is run.
+
+    Says what would go wrong, how many trials and fits the study means, and about how long it would take.
 
     Exits with 2 where something is wrong.
     """

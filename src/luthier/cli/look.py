@@ -52,7 +52,10 @@ def list_studies(store: str | None, as_json: bool) -> None:
 @store_option
 @json_option
 def show(name: str, trial: int | None, store: str | None, as_json: bool) -> None:
-    """Show a study, or one of its trials: what it tried, why, and what came of it."""
+    """Show a study, or one of its trials.
+
+    Of a study: where it stands, the question, the best. Of a trial: what was tried, why, and what came of it.
+    """
     from luthier.api import load
     from luthier.summary import describe, reports_to_json, seen_by, to_json, trial_to_json
 

@@ -11,9 +11,9 @@ from luthier.cli.output import json_option, out, print_json
 @click.argument("estimator")
 @json_option
 def params(estimator: str, as_json: bool) -> None:
-    """List every hyperparameter of ESTIMATOR, read from the estimator itself.
+    """List the hyperparameters of an estimator.
 
-    Each comes with its default, its type and the values it allows, and the range that is searched where a study gives no
+    They are read from ESTIMATOR itself. Each comes with its default, its type and the values it allows, and the range that is searched where a study gives no
     space, if there is one.
     """
     from rich.table import Table

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from luthier.cli.output import json_option, print_json, print_rows, store_option
+
+if TYPE_CHECKING:
+    from luthier.studyfile import StudyFile
+    from luthier.summary import Standing
 
 
 @click.command(epilog="Example:  luthier run study.toml --trials 80 --workers 4")
@@ -42,16 +47,17 @@ def run(
     study_file = read(
         file, {"trials": trials, "seconds": seconds, "workers": workers, "name": name, "store": store}
     )
-    before = _ended(study_file.name, study_file.store)
+    before = _before(study_file)
     objective, arguments = study_file.objective(), study_file.arguments()
-    if not no_progress and before is None:
+    complete = before is not None and before.word == "complete"
+    if not no_progress and not complete:
         print_rows(*_header(study_file, objective), err=True)
     study = tune(objective, **arguments, progress=not no_progress)
     try:
         if as_json:
             print_json(to_json(study))
         else:
-            found = summarize(study, again=before == study.history.ended)
+            found = summarize(study, again=complete)
             print_rows(found.head, found.rows)
         where = standing(study.spec, study.history, study.row)
         ctx.exit(_code(where.word, study.history.best() is not None))
@@ -59,7 +65,7 @@ def run(
         study.close()
 
 
-def _header(study: Any, objective: Any) -> tuple[str, list[tuple[str, str]]]:
+def _header(study: StudyFile, objective: Any) -> tuple[str, list[tuple[str, str]]]:
     """What is going to happen."""
     from luthier.objectives.crossval import CrossValidation
     from luthier.store.url import home
@@ -69,13 +75,13 @@ def _header(study: Any, objective: Any) -> tuple[str, list[tuple[str, str]]]:
     goals = [Objective(metric, "min") for metric in study.minimize]
     goals += [Objective(metric, "max") for metric in study.maximize]
     space, folds, whose = study.space, 0, ""
-    about = {"function": study.function}
+    about: dict[str, Any] = {"function": study.function}
     if isinstance(objective, CrossValidation):
         goals = goals or [objective.default_objective()]
         about, folds = objective.about, objective.folds
         if space is None:
             space, whose = objective.space(), ", recommended for this estimator"
-    budget = study.budget
+    budget, names = study.budget, list(space or ())
     ends = (
         []
         if budget.trials is None
@@ -83,28 +89,31 @@ def _header(study: Any, objective: Any) -> tuple[str, list[tuple[str, str]]]:
     )
     ends += [] if budget.seconds is None else [duration(budget.seconds)]
     return f"Tuning {asked(about, goals)}", [
-        ("space", f"{plural(len(space), 'parameter')}{whose}: {shortened(', '.join(space), 70)}"),
+        ("space", f"{plural(len(names), 'parameter')}{whose}: {shortened(', '.join(names), 70)}"),
         ("budget", f"{' or '.join(ends) or 'none'} on {plural(study.workers, 'worker')}"),
         ("study", f"{study.name}, kept in {home(study.store)}; Ctrl-C stops it, the same command goes on"),
         ("", ""),
     ]
 
 
-def _ended(name: str, url: str | None) -> int | None:
-    """How many trials of the study had ended before; None where there is no such study."""
+def _before(study: StudyFile) -> Standing | None:
+    """Where the study stands already, measured by the budget of the file; None where there is no such study."""
     from luthier.errors import StudyNotFound
     from luthier.store.url import open_store
+    from luthier.summary import line_of, standing
 
     try:
-        store = open_store(url, readonly=True)
+        store = open_store(study.store, readonly=True)
     except StudyNotFound:
         return None
     try:
-        return sum(n for state, n in store.study(name).counts.items() if state.ended)
+        row, spec, history, _ = line_of(store, store.study(study.name))
     except StudyNotFound:
         return None
     finally:
         store.close()
+    budget = spec.budget if study.budget.endless else study.budget
+    return standing(replace(spec, budget=budget), history, row)
 
 
 def _code(word: str, found: bool) -> int:
