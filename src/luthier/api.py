@@ -95,14 +95,13 @@ def tune(
     if not objectives and isinstance(objective, CrossValidation):
         objectives = (objective.default_objective(),)
     named = plugins.named(plugins.algorithm(algorithm))
-    points = [dict(point) for point in start]
+    points = [Proposal(dict(point), tag={"by": "start"}) for point in start]
     if isinstance(objective, CrossValidation):
         objective = objective.scored_by([o.metric for o in objectives])
         space = _space(space) if space is not None else objective.space()
         objective.check(space)
-        own = objective.defaults(space)
-        if own and named.name != "grid":
-            points.insert(0, own)
+        if named.name != "grid":
+            points.insert(0, Proposal(objective.defaults(space), tag={"by": "defaults"}))
         task: Task = objective
         about = dict(objective.about)
     else:
@@ -172,7 +171,7 @@ class Study:
         name: str | None = None,
         store: str | None = None,
         seed: int = 0,
-        start: Sequence[Mapping[str, Scalar]] = (),
+        start: Sequence[Proposal] = (),
         batch: int | None = None,
         stopping: StoppingPolicy | None = None,
         budget: Budget | None = None,
@@ -188,7 +187,7 @@ class Study:
             budget=budget,
             seed=seed,
             batch=batch,
-            start=tuple(dict(point) for point in start),
+            start=tuple(start),
             about=about or {},
         )
         opened = open_store(url)

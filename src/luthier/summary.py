@@ -144,7 +144,7 @@ def defaults(spec: StudySpec, history: History) -> Trial | None:
     if "estimator" not in spec.about or not len(history):
         return None
     first = history[0]
-    return first if first.tag.get("by") == "start" and first.state is State.COMPLETED else None
+    return first if first.tag.get("by") == "defaults" and first.state is State.COMPLETED else None
 
 
 def gain(best: Trial, other: Trial, objective: Objective) -> Gain:
@@ -403,7 +403,15 @@ def _steps(trial: Trial, metric: str) -> str:
 def _proposed(trial: Trial, seen: int) -> str:
     tag = dict(trial.tag)
     by, why = tag.pop("by", None), tag.pop("why", None)
-    told = "as a point to start from" if by == "start" else f"by {by}" if by else "by somebody"
+    told = (
+        "as a point to start from"
+        if by == "start"
+        else "as what the estimator does by itself"
+        if by == "defaults"
+        else f"by {by}"
+        if by
+        else "by somebody"
+    )
     told += f": {why}" if why else ""
     more = ", ".join(f"{name} {setting(value)}" for name, value in tag.items())
     return f"{told}{f' ({more})' if more else ''}; had seen {plural(seen, 'trial')}"

@@ -44,3 +44,17 @@ def test_every_decision_of_a_study_on_many_workers_can_be_replayed(
         proposal = study.replay(trial.number)
         assert proposal is not None
         assert (proposal.params, proposal.tag) == (trial.params, trial.tag)
+
+
+def test_defaults_outside_the_space_are_tried_first_and_never_chosen() -> None:
+    sklearn = pytest.importorskip("sklearn.datasets")
+    from sklearn.svm import SVC
+
+    objective = lt.CrossValidation(SVC(), *sklearn.load_iris(return_X_y=True), cv=3)
+    space = lt.Space(C=lt.Float(1e-4, 2e-4), kernel=lt.Choice("rbf", "poly"))
+    study = lt.tune(objective, space, trials=4, progress=False)
+    first = study.trials[0]
+    assert (first.params, first.tag) == ({"C": 1.0, "kernel": "rbf"}, {"by": "defaults"})
+    assert first.metrics["accuracy"] > study.best.metrics["accuracy"]
+    assert study.best.number > 0
+    assert space.allows(study.best.params)

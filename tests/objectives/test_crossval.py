@@ -198,10 +198,21 @@ def test_defaults_are_the_estimators_own_values_in_the_types_of_the_space():
     }
 
 
-def test_there_is_no_default_point_where_the_space_leaves_the_defaults_out():
+def test_defaults_that_the_space_leaves_out_are_what_they_are():
     task = CrossValidation(SVC(), *IRIS)
-    assert task.defaults(Space(C=Float(10, 20))) == {}
-    assert task.defaults(Space(gamma=Choice(0.1, 0.2), C=Float(0.1, 10))) == {}
+    assert task.defaults(Space(C=Float(10, 20))) == {"C": 1.0}
+    assert task.defaults(Space(kernel=Choice("poly"), degree=Int(2, 5, when={"kernel": "poly"}))) == {
+        "kernel": "rbf"
+    }
+
+
+def test_defaults_keep_to_constants_and_leave_out_what_is_no_scalar():
+    assert CrossValidation(SVC(), *IRIS).defaults(Space(C=Float(0.1, 10), tol=0.01)) == {
+        "C": 1.0,
+        "tol": 0.01,
+    }
+    weighted = CrossValidation(SVC(class_weight={0: 1.0, 1: 2.0, 2: 1.0}), *IRIS)
+    assert weighted.defaults(Space(class_weight=Choice(None, "balanced"), C=Float(0.1, 10))) == {"C": 1.0}
 
 
 def test_the_default_gamma_is_the_number_that_it_stands_for():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from luthier.errors import InvalidStudy
 from luthier.space import Float, Int, Space
-from luthier.study import Budget, Constraint, Fidelity, Named, Objective, Problem, StudySpec
+from luthier.study import Budget, Constraint, Fidelity, Named, Objective, Problem, Proposal, StudySpec
 from luthier.study.codec import budget_from_text, budget_to_text, differences, spec_from_json, spec_to_json
 from tests.space.strategies import spaces
 
@@ -38,7 +38,10 @@ def specs(draw: st.DrawFn) -> StudySpec:
         stopping=draw(st.none() | st.just(Named("median", {"grace": 5}))),
         seed=draw(st.integers(0, 2**63)),
         batch=draw(st.none() | st.integers(1, 9)),
-        start=tuple({name: p.at(0.5) for name, p in space.items()} for _ in range(draw(st.integers(0, 2)))),
+        start=tuple(
+            Proposal({name: p.at(0.5) for name, p in space.items()}, tag={"by": "start"})
+            for _ in range(draw(st.integers(0, 2)))
+        ),
         about=draw(
             st.dictionaries(st.text(max_size=4), st.text(max_size=4) | st.lists(st.integers()), max_size=2)
         ),
@@ -93,7 +96,7 @@ def test_the_budget_is_no_part_of_the_question() -> None:
             "Float(0, 1.000000001) here",
         ),
         ({"about": {"data": "iris"}}, "data nothing there, iris here"),
-        ({"start": ({"x": 0.5},)}, "start"),
+        ({"start": (Proposal({"x": 0.5}),)}, "start"),
     ],
 )
 def test_differences_are_said_in_words(change: dict[str, Any], says: str) -> None:

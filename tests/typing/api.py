@@ -30,9 +30,7 @@ def by_name(lr: float, width: int, momentum: float | None = None) -> float:
 
 study: lt.Study = lt.tune(of_a_trial, space, minimize="loss", trials=10, workers=2, name="x", seed=1)
 lt.tune(by_name, {"lr": lt.Float(0, 1), "width": [1, 2]}, minimize=["loss", "size"], seconds=10)
-lt.tune(
-    lambda trial: 0.0, space, maximize="score", target=0.5, executor=lt.Processes(4), deterministic=True
-)
+lt.tune(lambda trial: 0.0, space, maximize="score", target=0.5, executor=lt.Processes(4), deterministic=True)
 
 best: lt.Trial = study.best
 value: float = best.metrics["loss"]

@@ -88,7 +88,7 @@ class Mind:
     def propose(self, number: int, pending: Sequence[Trial]) -> Proposal | None:
         """The proposal for trial `number`, while these trials are pending."""
         if number < len(self.spec.start):
-            return Proposal(self.spec.start[number], tag={"by": "start"})
+            return self.spec.start[number]
         return self.optimizer.ask(pending, self.spec.rng(number))
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luthier.clock import SystemClock
-from luthier.errors import DataError, InvalidParams, InvalidStudy, MissingExtra, ObjectiveError, did_you_mean
+from luthier.errors import DataError, InvalidStudy, MissingExtra, ObjectiveError, did_you_mean
 from luthier.estimators.data import Data, take_rows
 from luthier.estimators.describe import (
     as_estimator,
@@ -32,7 +32,7 @@ from luthier.estimators.describe import (
 from luthier.estimators.prepare import with_preprocessing
 from luthier.estimators.recommended import before, innermost, recommended_space, svm_gamma
 from luthier.objectives.context import Context
-from luthier.space import Float, Int, Params, Scalar, Space
+from luthier.space import Const, Float, Int, Params, Scalar, Space
 from luthier.study import Objective, StudySpec, Trial
 
 Indices = NDArray[np.int32]
@@ -109,8 +109,6 @@ class CrossValidation:
     @property
     def about(self) -> dict[str, Any]:
         """What the study is about, as JSON; two studies with the same may be compared."""
-        import sklearn
-
         return {
             "estimator": self.path,
             "fixed": self._given,
@@ -124,7 +122,6 @@ class CrossValidation:
             "splits": self.splits_hash,
             "scoring": sorted(self.scorers),
             "estimator_seed": self.seed,
-            "scikit_learn": sklearn.__version__,
         }
 
     def default_objective(self) -> Objective:
@@ -151,21 +148,24 @@ class CrossValidation:
         return recommended_space(self.estimator, self._numbers(take_rows(self.data.X, smallest)))
 
     def defaults(self, space: Space) -> dict[str, Scalar]:
-        """The point of the space at which the estimator stands by itself; {} where there is none.
+        """The estimator's own values of the parameters of the space, whether or not the space allows them.
 
-        gamma="scale" of an SVM becomes the number that it stands for on these rows.
+        Constants have the value that the space gives them; what is no scalar is left out, and so stays as
+        it is. gamma="scale" of an SVM becomes the number that it stands for on these rows.
         """
         values = default_params(self.estimator)
         point: dict[str, Scalar] = {}
         for name in space.order:
-            if name in values and space.exists(name, point):
-                point[name] = self._scalar(name, values[name], space)
-        point = {name: point[name] for name in space if name in point}
-        try:
-            space.check(point)
-        except InvalidParams:
-            return {}
-        return point
+            parameter = space[name]
+            if not space.exists(name, point):
+                continue
+            if isinstance(parameter, Const):
+                point[name] = parameter.value
+            elif name in values:
+                value = self._scalar(name, values[name], space)
+                if value is None or isinstance(value, bool | int | float | str):
+                    point[name] = value
+        return {name: point[name] for name in space if name in point}
 
     def check(self, space: Mapping[str, Any]) -> None:
         """Raise InvalidParams, with the near name, for a name in the space that is no parameter of the estimator."""

@@ -8,9 +8,9 @@ from hashlib import blake2b
 
 import numpy as np
 
-from luthier.errors import InvalidParams, InvalidStudy
+from luthier.errors import InvalidStudy
 from luthier.optimizers.base import Optimizer
-from luthier.space import Params, Points, Scalar, Space, size
+from luthier.space import Params, Points, Scalar, size
 from luthier.study import Problem, Proposal, State, Trial
 
 TRIES = 8
@@ -55,7 +55,7 @@ def at_least(low: int, **options: int) -> None:
 
 def usable(trials: Sequence[Trial], problem: Problem) -> list[Trial]:
     """The trials that lie in the space: not the defaults of an estimator, nor trials of an earlier space."""
-    return [trial for trial in trials if _fits(trial.params, problem.space)]
+    return [trial for trial in trials if problem.space.allows(trial.params)]
 
 
 def unique(optimizer: Optimizer, problem: Problem) -> Optimizer:
@@ -83,10 +83,7 @@ class _Unique:
     def ask(self, pending: Sequence[Trial], rng: np.random.Generator) -> Proposal | None:
         pending = usable(pending, self._problem)
         waiting = {self._mark(trial.params) for trial in pending}
-        if (
-            self._grid is not None
-            and len(self._tried | waiting if waiting else self._tried) >= self._grid.size
-        ):
+        if self._grid is not None and len(self._tried) + len(waiting - self._tried) >= self._grid.size:
             return None
         for _ in range(TRIES):
             proposal = self._optimizer.ask(pending, rng)
@@ -118,11 +115,3 @@ class _Unique:
         # Not hash(): it is the same for -1 and -2, and differs between processes.
         key = self._problem.space.key(params).encode()
         return int.from_bytes(blake2b(key, digest_size=8).digest())
-
-
-def _fits(params: Params, space: Space) -> bool:
-    try:
-        space.check(params)
-    except InvalidParams:
-        return False
-    return True

@@ -112,6 +112,14 @@ class Space(Mapping[str, Parameter]):
                 reasons = " and ".join(_say(condition) for condition in self.conditions(name))
                 raise InvalidParams(f"parameter {name!r} exists only where {reasons}. Leave it out.")
 
+    def allows(self, params: Params) -> bool:
+        """Whether `params` is one complete point of this space."""
+        try:
+            self.check(params)
+        except InvalidParams:
+            return False
+        return True
+
     def at(self, units: Mapping[str, float], keep: Params = _NOTHING) -> dict[str, Scalar]:
         """The point at these places of the unit cube; places of inactive parameters are not looked at.
 

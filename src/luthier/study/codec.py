@@ -7,9 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 from luthier.errors import InvalidStudy
-from luthier.space import Scalar
+from luthier.space import Params, Scalar
 from luthier.space.codec import scalar_from_json, scalar_to_json, space_from_json, space_to_json
 from luthier.study.spec import Budget, Constraint, Fidelity, Named, Objective, Problem, StudySpec
+from luthier.study.trial import Proposal
 
 VERSION = 1
 
@@ -31,7 +32,7 @@ def spec_to_json(spec: StudySpec) -> dict[str, Any]:
         "stopping": None if spec.stopping is None else _named_to_json(spec.stopping),
         "seed": spec.seed,
         "batch": spec.batch,
-        "start": [{name: scalar_to_json(value) for name, value in point.items()} for point in spec.start],
+        "start": [{"params": _scalars(first.params), "tag": _scalars(first.tag)} for first in spec.start],
         "about": dict(spec.about),
     }
 
@@ -62,7 +63,7 @@ def spec_from_json(data: Any, budget: Budget) -> StudySpec:
         seed=data["seed"],
         batch=data["batch"],
         start=tuple(
-            {name: scalar_from_json(value) for name, value in point.items()} for point in data["start"]
+            Proposal(_unscalars(first["params"]), tag=_unscalars(first["tag"])) for first in data["start"]
         ),
         about=data["about"],
     )
@@ -128,6 +129,14 @@ def _short(value: Any) -> str:
 
 def _named_to_json(named: Named) -> dict[str, Any]:
     return {"name": named.name, "options": dict(named.options)}
+
+
+def _scalars(values: Params) -> dict[str, Any]:
+    return {name: scalar_to_json(value) for name, value in values.items()}
+
+
+def _unscalars(values: dict[str, Any]) -> dict[str, Scalar]:
+    return {name: scalar_from_json(value) for name, value in values.items()}
 
 
 def _float(value: Any) -> float:

@@ -66,12 +66,12 @@ class History(Collection[Trial]):
         if math.isnan(value):
             return False
         if than is None:
-            return True
+            return self.problem.space.allows(trial.params)
         other = self._trials[than]
         mine, theirs = self.feasible(trial), self.feasible(other)
-        if mine != theirs:
-            return mine
-        return (value, trial.number) < (self.problem.objective.sign * self.value(other), than)
+        if mine == theirs:
+            mine = (value, trial.number) < (self.problem.objective.sign * self.value(other), than)
+        return mine and self.problem.space.allows(trial.params)
 
     def __len__(self) -> int:
         return len(self._trials)
@@ -114,5 +114,8 @@ class History(Collection[Trial]):
         return self.problem.feasible(trial.metrics)
 
     def best(self) -> Trial | None:
-        """The completed trial with the best first objective, feasible before infeasible; of equals the lowest number."""
+        """The completed trial with the best first objective, feasible before infeasible; of equals the lowest number.
+
+        It lies in the space: the defaults of an estimator, say, are tried where they do not, but not chosen.
+        """
         return None if self._best is None else self._trials[self._best]

@@ -11,6 +11,7 @@ import numpy as np
 
 from luthier.errors import InvalidStudy
 from luthier.space import Space
+from luthier.study.trial import Proposal
 
 Json = Any
 Goal = Literal["min", "max"]
@@ -155,7 +156,7 @@ class StudySpec:
     budget: Budget = Budget()
     seed: int = 0
     batch: int | None = None
-    start: tuple[Mapping[str, Any], ...] = ()
+    start: tuple[Proposal, ...] = ()
     about: Mapping[str, Json] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -99,7 +99,7 @@ class StoreContract:
             Budget(trials=10, seconds=2.5, failures=3, target=-math.inf),
             seed=7,
             batch=4,
-            start=({"lr": 1e-3, "layers": 2, "optimizer": "adam"},),
+            start=(Proposal({"lr": 1e-3, "layers": 2, "optimizer": "adam"}, tag={"by": "start"}),),
             about={"data": "sha256:0", "splits": [1, 2]},
         )
         assert store.create(spec) is True
