@@ -33,6 +33,7 @@ from luthier.study import Budget, Named
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 TIMES = {"seconds": 1, "minutes": 60, "hours": 3600}
+BUDGET = ("trials", *TIMES, "failures")  # and target, which means the data's at the top
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,9 @@ def _load(path: Path) -> dict[str, Any]:
 def _study(path: Path, given: dict[str, Any], overrides: Mapping[str, Any]) -> StudyFile:
     _refuse_commands(given)
     keys = [f.name for f in fields(StudyFile) if f.name != "path"]
+    for key in BUDGET:
+        if key in given:
+            raise InvalidStudy(f"{key!r} belongs to the budget. Write it below [budget].")
     _only("", given, keys)
     one = {name: value for name, value in overrides.items() if value is not None}
     table = _Table("", given)
@@ -317,7 +321,7 @@ def _bytes(value: Any) -> float:
 
 
 def _budget(given: dict[str, Any]) -> Budget:
-    _only("budget.", given, ["trials", *TIMES, "target", "failures"])
+    _only("budget.", given, [*BUDGET, "target"])
     table = _Table("budget.", given)
     times = {unit: table.positive(unit) for unit in TIMES}
     seconds = sum(number * TIMES[unit] for unit, number in times.items() if number is not None)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -167,12 +168,13 @@ def folds(trial: Trial, metric: str) -> dict[int, float]:
 
 
 def ranked(history: History, n: int) -> list[Trial]:
-    """The `n` best completed trials, the best first."""
-    objective = history.problem.objective
-    completed = [t for t in history if t.state is State.COMPLETED and not math.isnan(history.value(t))]
-    return sorted(
+    """The `n` best completed trials in the space, the best first."""
+    objective, allows = history.problem.objective, history.problem.space.allows
+    completed = (t for t in history if t.state is State.COMPLETED and not math.isnan(history.value(t)))
+    order = sorted(
         completed, key=lambda t: (not history.feasible(t), objective.sign * history.value(t), t.number)
-    )[:n]
+    )
+    return list(islice((t for t in order if allows(t.params)), n))
 
 
 # --- in words ----------------------------------------------------------------------------------
@@ -243,11 +245,13 @@ def _compared(best: Trial, start: Trial | None, objective: Objective) -> str:
     if start.number == best.number:
         return "   which are the defaults: nothing was better"
     found = gain(best, start, objective)
-    difference = number(found.value, found.error) if found.error is not None else f"{found.value:.4g}"
-    verdict = {True: "more than the noise", False: "within noise of the defaults", None: "noise unknown"}[
-        found.real
-    ]
-    return f"   defaults {score(start, objective)}   better by {difference}, {verdict}"
+    amount = abs(found.value)
+    difference = number(amount, found.error) if found.error is not None else f"{amount:.4g}"
+    beside = f"   defaults {score(start, objective)}   "
+    if found.value < 0:
+        return f"{beside}worse by {difference}: the defaults lie outside the space"
+    verdict = {True: "more than the noise", False: "within noise of the defaults", None: "noise unknown"}
+    return f"{beside}better by {difference}, {verdict[found.real]}"
 
 
 def _failures(history: History) -> list[Row]:
@@ -400,18 +404,13 @@ def _steps(trial: Trial, metric: str) -> str:
     )
 
 
+ORIGINS = {"start": "as a point to start from", "defaults": "as what the estimator does by itself"}
+
+
 def _proposed(trial: Trial, seen: int) -> str:
     tag = dict(trial.tag)
     by, why = tag.pop("by", None), tag.pop("why", None)
-    told = (
-        "as a point to start from"
-        if by == "start"
-        else "as what the estimator does by itself"
-        if by == "defaults"
-        else f"by {by}"
-        if by
-        else "by somebody"
-    )
+    told = ORIGINS.get(str(by), f"by {by or 'somebody'}")
     told += f": {why}" if why else ""
     more = ", ".join(f"{name} {setting(value)}" for name, value in tag.items())
     return f"{told}{f' ({more})' if more else ''}; had seen {plural(seen, 'trial')}"

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Luthier
+
+Study = Callable[..., str]
+
+
+def test_an_empty_folder_says_what_to_do(luthier: Luthier, folder: Path) -> None:
+    said = luthier("list")
+    assert said.code == 0
+    assert "No studies yet" in said.err
+    assert luthier("list", "--json").json == []
+    assert luthier("models", "list").code == 0
+    assert luthier("models", "list", "--json").json == []
+    assert luthier("show", "first").code == 2
+    assert list(folder.iterdir()) == []
+
+
+def test_list_shows_every_study_the_latest_first(luthier: Luthier, study: Study) -> None:
+    luthier("run", study(name="first"))
+    luthier("run", study(name="second", trials=2))
+    lines = luthier("list").out.splitlines()
+    assert lines[0].split() == ["name", "state", "trials", "best", "time", "began"]
+    assert [line.split()[:3] for line in lines[1:]] == [
+        ["second", "complete", "2/2"],
+        ["first", "complete", "5/5"],
+    ]
+    assert [row["name"] for row in luthier("list", "--json").json] == ["second", "first"]
+
+
+def test_show_a_study_has_the_question_the_best_and_the_next_command(
+    luthier: Luthier, estimator: str
+) -> None:
+    luthier("run", estimator)
+    said = luthier("show", "knn")
+    assert said.out.startswith("knn   complete: 4 of 4 trials are done\n")
+    for part in (
+        "KNeighborsClassifier on iris",
+        "n_neighbors  Int",
+        "4 completed",
+        "best ",
+        "top ",
+        "luthier show knn",
+    ):
+        assert part in said.out
+    found = luthier("show", "knn", "--json").json
+    assert found["about"]["data"] == "iris"
+    assert found["defaults"]["number"] == 0
+    assert found["gain"]["value"] >= 0
+    assert len(found["top"]) == 4
+    assert set(found["best"]["metrics"]) == {"accuracy", "balanced_accuracy", "fit_seconds"}
+
+
+def test_show_a_trial_has_its_folds_and_why_it_was_tried(luthier: Luthier, estimator: str) -> None:
+    luthier("run", estimator)
+    said = luthier("show", "knn", "3")
+    assert said.out.startswith("knn #3   completed in ")
+    assert "folds 0." in said.out
+    assert "n_neighbors " in said.out
+    assert "had seen 3 trials" in said.out
+    assert "had seen 0 trials" in luthier("show", "knn", "0").out
+    found = luthier("show", "knn", "3", "--json").json
+    assert found["number"] == 3
+    assert [report["step"] for report in found["reports"]] == [0, 1, 2]
+    assert found["had_seen"] == 3
+
+
+def test_a_trial_that_is_not_there_is_said_so(luthier: Luthier, study: Study) -> None:
+    luthier("run", study())
+    for number in ("5", "99"):
+        said = luthier("show", "first", number)
+        assert said.code == 2
+        assert f"has no trial {number}. It has trials 0 to 4." in said.err
+
+
+def test_a_study_that_is_not_there_is_said_so_with_the_near_one(luthier: Luthier, study: Study) -> None:
+    luthier("run", study())
+    for command in ("show", "trials", "stop"):
+        said = luthier(command, "frist")
+        assert said.code == 2
+        assert "'frist'" in said.err
+        assert "first" in said.err
+
+
+def test_trials_come_as_a_table_as_csv_and_as_json(luthier: Luthier, study: Study) -> None:
+    luthier("run", study("return {'loss': x, 'size': 2}"))
+    found = luthier("trials", "first", "--json").json
+    assert [trial["number"] for trial in found] == [0, 1, 2, 3, 4]
+    assert {
+        "number",
+        "state",
+        "params",
+        "metrics",
+        "reason",
+        "created",
+        "started",
+        "ended",
+        "seconds",
+    } <= set(found[0])
+    rows = list(csv.DictReader(io.StringIO(luthier("trials", "first", "--csv").out)))
+    assert [float(row["metrics.loss"]) for row in rows] == [trial["metrics"]["loss"] for trial in found]
+    assert rows[0]["metrics.size"] == "2.0"
+    lines = luthier("trials", "first").out.splitlines()
+    assert lines[0].split() == ["#", "state", "loss", "time", "x", "reason"]
+    assert len(lines) == 6
+    said = luthier("trials", "first", "--csv", "--json")
+    assert said.code == 2
+
+
+def test_stop_says_that_there_is_nothing_to_stop(luthier: Luthier, study: Study) -> None:
+    luthier("run", study())
+    said = luthier("stop", "first")
+    assert said.code == 0
+    assert "Nobody is working on study 'first' (complete)" in said.err
+    assert "has completed already" in luthier("stop", "first", "2").err
+    assert luthier("stop", "first", "77").code == 2
+
+
+def test_delete_asks_first(luthier: Luthier, estimator: str, folder: Path) -> None:
+    luthier("run", estimator)
+    said = luthier("delete", "knn", typed="y\n")  # nobody is at a terminal here
+    assert said.code == 2
+    assert "--yes" in said.err
+    assert luthier("show", "knn").code == 0
+    said = luthier("delete", "knn", "--yes")
+    assert said.code == 0
+    assert (
+        "Deleted study 'knn' and its 4 trials. Its model stays in .luthier/models/knn (1 version)."
+        in said.err
+    )
+    assert luthier("show", "knn").code == 2
+    assert (folder / ".luthier/models/knn/1").is_dir()
+    luthier("run", estimator)
+    assert luthier("delete", "knn", "--yes", "--models").code == 0
+    assert luthier("models", "list", "--json").json == []
+    assert luthier("delete", "knn", "--yes").code == 2
+
+
+def test_params_are_read_from_the_estimator(luthier: Luthier) -> None:
+    found = {p["name"]: p for p in luthier("params", "sklearn.svm:SVC", "--json").json}
+    assert found["C"]["default"] == 1.0
+    assert found["C"]["type"] == "float"
+    assert found["C"]["recommended"] == "Float(0.001, 1000, log=True)"
+    assert "'rbf'" in found["kernel"]["allowed"]
+    said = luthier("params", "sklearn.svm:SVC")
+    assert said.out.startswith("sklearn.svm:SVC: ")
+    assert all(name in said.out for name in found)
+    said = luthier("params", "sklearn.svm:SVCC")
+    assert said.code == 2
+    assert "Did you mean 'SVC'" in said.err
+    assert luthier("params", "sklearn.pipeline:Pipeline").code == 2
+
+
+def test_params_of_an_estimator_that_nobody_recommends_a_space_for(luthier: Luthier) -> None:
+    said = luthier("params", "sklearn.decomposition:PCA")
+    assert said.code == 0
+    assert "n_components" in said.out
+
+
+def test_doctor_says_what_a_study_means(luthier: Luthier, estimator: str, folder: Path) -> None:
+    said = luthier("doctor", estimator)
+    assert said.code == 0
+    assert said.out.startswith("Ready: luthier run knn.toml\n")
+    assert "iris: 150 rows, 4 columns, 3 classes" in said.out
+    assert "4 trials x 3 folds = 12 fits on 1 worker: about" in said.out
+    assert not (folder / ".luthier").exists()
+    findings = luthier("doctor", estimator, "--json").json
+    assert {finding["level"] for finding in findings} <= {"ok", "note"}
+
+
+def test_doctor_tries_a_function_if_asked_to(luthier: Luthier, study: Study) -> None:
+    said = luthier("doctor", study("trial.report(0, loss=1.0); return {'loss': 0.5}"), "--try")
+    assert said.code == 0
+    assert "called once, it returned loss 0.5" in said.out
+    said = luthier("doctor", study("return {'los': 0.5}"), "--try")
+    assert said.code == 2
+    assert "'los' but not 'loss'" in said.out
+    assert luthier("doctor", study("return {'los': 0.5}")).code == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("n_neighbors", "n_neighbours", "Did you mean 'n_neighbors'"),
+        ("iris", "irsi", "Did you mean 'iris'"),
+        ('"accuracy"', '"acuracy"', "accuracy"),
+    ],
+)
+def test_doctor_finds_what_is_wrong(
+    luthier: Luthier, estimator: str, folder: Path, old: str, new: str, sentence: str
+) -> None:
+    path = folder / estimator
+    path.write_text(path.read_text().replace(old, new))
+    said = luthier("doctor", estimator)
+    assert said.code == 2
+    assert sentence in said.out + said.err
+
+
+def test_every_command_has_help_with_an_example(luthier: Luthier) -> None:
+    said = luthier("--help")
+    assert said.code == 0
+    for command in ("run", "doctor", "list", "show", "trials", "stop", "delete", "models", "params"):
+        assert f"  {command} " in said.out
+        help_ = luthier(command, "--help")
+        assert help_.code == 0
+        assert "Example" in help_.out
+    for command in ("list", "show", "predict"):
+        assert "Example" in luthier("models", command, "--help").out
+
+
+def test_a_misspelt_command_is_told_the_near_one(luthier: Luthier) -> None:
+    said = luthier("rnu")
+    assert said.code == 2
+    assert "Did you mean 'run'?" in said.err
+
+
+def test_the_version_is_said(luthier: Luthier) -> None:
+    from luthier import __version__
+
+    assert luthier("--version").out == f"luthier {__version__}\n"
