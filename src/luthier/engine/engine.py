@@ -10,6 +10,7 @@ its trial wait for the next attempt.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -69,7 +70,7 @@ class Engine:
         self._executor = executor
         self._policy = policy
         self._clock = clock
-        self._workdirs = workdirs
+        self._workdirs = None if workdirs is None else str(workdirs)
         self._watcher = watcher
         self._rules = rules or Rules()
         self._worker = new_worker()
@@ -238,7 +239,7 @@ class Engine:
     def _job(self, trial: Trial) -> Job:
         workdir = None
         if self._workdirs is not None:
-            workdir = str(self._workdirs / str(trial.number) / str(trial.attempt))
+            workdir = f"{self._workdirs}{os.sep}{trial.number}{os.sep}{trial.attempt}"
         return Job(
             number=trial.number,
             attempt=trial.attempt,

@@ -16,6 +16,7 @@ from luthier.space.parameters import Choice, Const, Float, Int, LogNormal, Norma
 from luthier.space.space import Space
 
 VERSION = 1
+_STRICT = json.JSONEncoder(allow_nan=False, ensure_ascii=False)
 
 
 def scalar_to_json(value: Scalar) -> Any:
@@ -33,7 +34,7 @@ def scalar_from_json(value: Any) -> Scalar:
 def scalars_to_text(values: Any) -> str:
     """A mapping of names to scalars as one line of JSON."""
     try:
-        return json.dumps(dict(values), allow_nan=False, ensure_ascii=False)
+        return _STRICT.encode(dict(values))
     except ValueError:
         return json.dumps({name: scalar_to_json(value) for name, value in values.items()}, ensure_ascii=False)
 

@@ -108,15 +108,12 @@ class SQLStore:
 
     def changed(self, study: str, since: int = 0) -> Changes:
         """What changed after cursor `since`. Costs next to nothing where nothing did."""
-        ((seq, stop, seconds, budget),) = self._look(self._sql.glance, study)
-        trials: list[Trial] = []
-        if seq != since:
-            # Looked at once more, now in one view with the trials: the cursor must not run ahead of them.
-            with self._reading(study) as connection:
-                seq, stop, seconds, budget = connection.execute(
-                    self._sql.glance, {"in_study": study}
-                ).fetchone()
-                trials = self._trials(connection, study, since)
+        with self._connections.read() as connection:  # one view: the cursor must not run ahead of the trials
+            row = connection.execute(self._sql.glance, {"in_study": study}).fetchone()
+            if row is None:
+                raise self._missing(connection, study)
+            seq, stop, seconds, budget = row
+            trials = [] if seq == since else self._trials(connection, study, since)
         return Changes(trials, seq, stop, seconds, budget_from_text(budget))
 
     def log(self, study: str, since: int = 0) -> list[LogRow]:

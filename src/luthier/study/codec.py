@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 from luthier.errors import InvalidStudy
@@ -74,6 +75,7 @@ def budget_to_text(budget: Budget) -> str:
     return json.dumps({name: scalar_to_json(value) for name, value in asdict(budget).items()})
 
 
+@cache
 def budget_from_text(text: str) -> Budget:
     """The budget `budget_to_text` was given."""
     return Budget(**{name: scalar_from_json(value) for name, value in json.loads(text).items()})  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from hashlib import blake2b
 from typing import Any, Literal
 
 import numpy as np
@@ -182,4 +183,4 @@ class StudySpec:
 
     def trial_seed(self, number: int) -> int:
         """A seed for the objective of trial `number`, apart from the one its proposal was drawn with."""
-        return int(np.random.default_rng([self.seed, number, 1]).integers(2**31))
+        return int.from_bytes(blake2b(f"{self.seed}/{number}".encode(), digest_size=4).digest()) >> 1
