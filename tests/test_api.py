@@ -435,3 +435,26 @@ def test_ctrl_c_waits_for_running_trials_and_twice_does_not(store: str, signals:
         assert states == {State.COMPLETED, State.WAITING}
     assert not study.complete
     assert State.RUNNING not in states
+
+
+# --- another database -------------------------------------------------------------------------------------
+
+
+def test_a_study_lives_in_postgresql_just_as_well(postgres_url: str, tmp_path: Path) -> None:
+    import sqlalchemy
+
+    server = sqlalchemy.create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(sqlalchemy.text("CREATE DATABASE front_door"))
+    server.dispose()
+    url = sqlalchemy.make_url(postgres_url).set(database="front_door").render_as_string(hide_password=False)
+    engines = [
+        subprocess.Popen([sys.executable, "-c", ENGINE, url, "grid", "0"], cwd=tmp_path) for _ in range(2)
+    ]
+    assert [engine.wait(60) for engine in engines] == [0, 0]
+    study = lt.load("many", url)
+    assert [trial.state for trial in study.trials] == [State.COMPLETED] * 36
+    assert len({json.dumps(dict(trial.params)) for trial in study.trials}) == 36
+    for trial in study.trials[::7]:
+        assert study.replay(trial.number).params == trial.params  # type: ignore[union-attr]
+    study.close()
