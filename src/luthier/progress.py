@@ -214,10 +214,12 @@ def _line(view: View | None, width: int) -> RenderableType:
 
     if view is None:
         return Text("")
-    parts = _fitting(view, width - 18)
+    room = width - 6  # a Ctrl-C leaves a ^C at the end
+    parts = _fitting(view, room)
     line = Text("  ", no_wrap=True, overflow="ellipsis")
-    if view.done is not None:
-        line.append_text(_bar(view.done, max(10, min(30, width - 6 - len(SPACE.join(parts))))))
+    space_left = room - len(SPACE.join(parts)) - len(SPACE)
+    if view.done is not None and space_left >= LEAST_BAR - len(SPACE):
+        line.append_text(_bar(view.done, min(30, space_left)))
         line.append(SPACE)
     for i, part in enumerate(parts):
         style = (
@@ -232,13 +234,14 @@ def _line(view: View | None, width: int) -> RenderableType:
 
 
 SPACE = "   "
+LEAST_BAR = 13
 
 
 def _fitting(view: View, width: int) -> list[str]:
     """The phrases that fit on a line, dropping those that can best be done without."""
     parts = [f"{view.count} trials", *view.parts]
     for dispensable in (view.rate, view.busy, view.left):
-        if len(SPACE.join(parts)) > width and dispensable:
+        if len(SPACE.join(parts)) + LEAST_BAR > width and dispensable:
             parts.remove(dispensable)
     return parts
 

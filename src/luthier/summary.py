@@ -6,6 +6,7 @@ All of it is drawn from what the store holds, so that a study looks the same whi
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -180,11 +181,13 @@ def ranked(history: History, n: int) -> list[Trial]:
 # --- in words ----------------------------------------------------------------------------------
 
 
-def summarize(study: Looked, *, again: bool = False) -> Summary:
-    """What is to be said when work on a study ends; `again` where there was nothing left to do."""
+def summarize(study: Looked, *, again: bool = False, store: str | None = None) -> Summary:
+    """What is to be said when work on a study ends; `again` where there was nothing left to do. `store` is where the next
+    commands find it, if not in the default place.
+    """
     spec, history, row = study.spec, study.history, study.row
     where = standing(spec, history, row)
-    lines = (*_best(spec, history), *_model(study), *_next(study, where))
+    lines = (*_best(spec, history), *_model(study), *_next(study, where, store))
     return Summary(_head(spec, history, row, where, again), lines)
 
 
@@ -229,29 +232,25 @@ def _best(spec: StudySpec, history: History) -> list[Row]:
     if best is None:
         return [("best", "nothing completed with a value"), *_failures(history)]
     start = defaults(spec, history)
-    lines = [
-        (
-            "best",
-            f"#{best.number}   {objective.metric} {score(best, objective)}{_compared(best, start, objective)}",
-        )
-    ]
+    lines: list[Row] = [("best", f"#{best.number}   {objective.metric} {score(best, objective)}")]
     lines += [("", f"{other.metric} {score(best, other)}") for other in spec.problem.objectives[1:]]
+    if start is not None:
+        lines.append(("", _compared(best, start, objective)))
     return [*lines, ("", changed(best.params, None if start is None else start.params)), *_failures(history)]
 
 
-def _compared(best: Trial, start: Trial | None, objective: Objective) -> str:
-    if start is None:
-        return ""
+def _compared(best: Trial, start: Trial, objective: Objective) -> str:
+    """The best beside the defaults, and whether that is more than noise."""
     if start.number == best.number:
-        return "   which are the defaults: nothing was better"
+        return "these are the defaults; nothing was better"
     found = gain(best, start, objective)
     amount = abs(found.value)
     difference = number(amount, found.error) if found.error is not None else f"{amount:.4g}"
-    beside = f"   defaults {score(start, objective)}   "
+    beside = f"defaults {score(start, objective)}"
     if found.value < 0:
-        return f"{beside}worse by {difference}: the defaults lie outside the space"
+        return f"{beside}, better by {difference}; but they lie outside the space"
     verdict = {True: "more than the noise", False: "within noise of the defaults", None: "noise unknown"}
-    return f"{beside}better by {difference}, {verdict[found.real]}"
+    return f"{beside}; better by {difference}, {verdict[found.real]}"
 
 
 def _failures(history: History) -> list[Row]:
@@ -272,11 +271,9 @@ def _model(study: Looked) -> list[Row]:
     return [("model", f"{_near(Path(model['path']))}   {refitted}; its card is CARD.md")]
 
 
-def _next(study: Looked, where: Standing) -> list[Row]:
+def _next(study: Looked, where: Standing, store: str | None) -> list[Row]:
     name, best = study.spec.name, study.history.best()
     commands: list[tuple[str, str]] = []
-    if where.word not in ("complete", "running"):
-        commands.append(("the same command again", "goes on where it stopped"))
     if best is not None:
         commands.append((f"luthier show {name} {best.number}", "why this one was tried, and fold by fold"))
     elif study.history.counts[State.FAILED]:
@@ -285,6 +282,10 @@ def _next(study: Looked, where: Standing) -> list[Row]:
     if study.facts.get("model"):
         commands.append((f"luthier models predict {name} new.csv", "predictions for new rows"))
     commands.append((f"luthier trials {name}", "every trial"))
+    if store is not None:
+        commands = [(f"{command} --store {shlex.quote(store)}", why) for command, why in commands]
+    if where.word not in ("complete", "running"):
+        commands.insert(0, ("the same command", "goes on where it stopped"))
     width = max(len(command) for command, _ in commands)
     return [("next" if i == 0 else "", f"{c.ljust(width)}   {why}") for i, (c, why) in enumerate(commands)]
 
@@ -312,8 +313,8 @@ def asked(about: Mapping[str, Any], objectives: Sequence[Objective]) -> str:
     return f"{about['function']}, {goal}" if "function" in about else goal
 
 
-def describe(study: Looked) -> Summary:
-    """A study at a glance: where it stands, the question, the best, and what to do next."""
+def describe(study: Looked, *, store: str | None = None) -> Summary:
+    """A study at a glance: where it stands, the question, the best, and what to do next; `store` as in `summarize`."""
     spec, history, row = study.spec, study.history, study.row
     where = standing(spec, history, row)
     counts = ", ".join(f"{n} {state}" for state, n in history.counts.items() if n) or "none yet"
@@ -329,7 +330,7 @@ def describe(study: Looked) -> Summary:
         *_best(spec, history),
         *_top(spec, history),
         *_model(study),
-        *_next(study, where),
+        *_next(study, where, store),
     ]
     return Summary(f"{spec.name}   {where.word}" + (f": {where.why}" if where.why else ""), tuple(lines))
 

@@ -31,12 +31,19 @@ def wait_for(read: Callable[[], bool], process: subprocess.Popen[bytes]) -> None
 
 
 def ended(folder: Path) -> int:
-    made = folder / ".luthier/studies.db"
-    if not made.exists():
+    return count(folder, "completed")
+
+
+def running(folder: Path) -> int:
+    return count(folder, "running")
+
+
+def count(folder: Path, state: str) -> int:
+    if not (folder / ".luthier/studies.db").exists():
         return 0
     said = subprocess.run([*LUTHIER, "list", "--json"], cwd=folder, capture_output=True, check=False)
     found = json.loads(said.stdout or "[]")
-    return int(found[0]["counts"]["completed"]) if found else 0
+    return int(found[0]["counts"][state]) if found else 0
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -56,7 +63,6 @@ def test_ctrl_c_ends_in_order_and_the_same_command_goes_on(folder: Path, study: 
     assert found["state"] == "interrupted"
     assert found["counts"]["running"] == 0
     assert 2 <= found["counts"]["completed"] < 30
-    (folder / file).write_text((folder / file).read_text().replace("trials = 30", "trials = 31"))
     more = found["counts"]["completed"] + 2
     said = subprocess.run(
         [*LUTHIER, "run", file, "--trials", str(more)], cwd=folder, capture_output=True, check=False
@@ -67,7 +73,6 @@ def test_ctrl_c_ends_in_order_and_the_same_command_goes_on(folder: Path, study: 
 
 def test_a_closed_pipe_is_no_error(folder: Path, study: Study) -> None:
     file = study(trials=2000)
-    (folder / file).write_text((folder / file).read_text() + "")
     subprocess.run([*LUTHIER, "run", file, "--no-progress"], cwd=folder, check=True, capture_output=True)
     for options in ("", "--csv", "--json"):
         command = f"'{sys.executable}' -m luthier trials first {options} | head -n 1"
@@ -114,6 +119,26 @@ def test_on_a_terminal_there_is_one_live_line(folder: Path, study: Study) -> Non
     assert "8/8" in said
     assert "\x1b[?25h" in said  # and the cursor comes back
     assert "Done: 8 trials" in said
+
+
+def test_stop_reaches_a_study_that_another_process_works_on(folder: Path, study: Study) -> None:
+    file = study(SLOW.format(steps=1000), trials=30)
+    process = subprocess.Popen(
+        [*LUTHIER, "run", file], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    wait_for(lambda: running(folder) > 0, process)
+    said = subprocess.run(
+        [*LUTHIER, "delete", "first", "--yes"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 2
+    assert "somebody is working on study 'first'" in said.stderr
+    subprocess.run(
+        [*LUTHIER, "stop", "first", "--reason", "lunch"], cwd=folder, check=True, capture_output=True
+    )
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert out.decode().startswith("Stopped after ")
+    assert "lunch" in out.decode()
 
 
 def test_no_color_is_respected(folder: Path, study: Study) -> None:

@@ -65,7 +65,7 @@ def show(name: str, trial: int | None, store: str | None, as_json: bool) -> None
             if as_json:
                 print_json({**to_json(study), "top": [trial_to_json(t) for t in _top(study)]})
             else:
-                found = describe(study)
+                found = describe(study, store=store)
                 print_rows(found.head, found.rows)
             return
         shown = _trial(study, trial)

@@ -57,7 +57,9 @@ def run(
         if as_json:
             print_json(to_json(study))
         else:
-            found = summarize(study, again=complete)
+            found = summarize(study, again=complete, store=study_file.store)
+            if not no_progress and not complete:
+                click.echo(err=True)
             print_rows(found.head, found.rows)
         where = standing(study.spec, study.history, study.row)
         ctx.exit(_code(where.word, study.history.best() is not None))
@@ -89,7 +91,10 @@ def _header(study: StudyFile, objective: Any) -> tuple[str, list[tuple[str, str]
     )
     ends += [] if budget.seconds is None else [duration(budget.seconds)]
     return f"Tuning {asked(about, goals)}", [
-        ("space", f"{plural(len(names), 'parameter')}{whose}: {shortened(', '.join(names), 70)}"),
+        (
+            "space",
+            f"{plural(len(names), 'parameter')}{whose}: {shortened(', '.join(names), 40 if whose else 70)}",
+        ),
         ("budget", f"{' or '.join(ends) or 'none'} on {plural(study.workers, 'worker')}"),
         ("study", f"{study.name}, kept in {home(study.store)}; Ctrl-C stops it, the same command goes on"),
         ("", ""),
