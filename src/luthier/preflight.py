@@ -119,11 +119,8 @@ def _sampled(space: Space) -> Finding:
     rng = np.random.default_rng(0)
     for _ in range(SAMPLES):
         space.check(space.sample(rng))
-    names = ", ".join(space)
-    return Finding(
-        "ok",
-        f"the space has {plural(len(space), 'parameter')}: {shortened(names, 80)}; {SAMPLES} points drawn and checked",
-    )
+    drawn = f"{SAMPLES} points of {plural(len(space), 'parameter')} drawn and checked"
+    return Finding("ok", f"{drawn}: {shortened(', '.join(space), 80)}")
 
 
 def _scored(task: CrossValidation, metric: str) -> Finding:

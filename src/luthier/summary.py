@@ -531,10 +531,13 @@ def changed(params: Params, start: Params | None) -> str:
         return settings(params)
     same = {name: value for name, value in params.items() if name in start and start[name] == value}
     differ = {name: value for name, value in params.items() if name not in same}
-    rest = ", ".join(f"{name} {setting(value)}" for name, value in same.items())
     if not differ:
-        return f"(at the default: {rest})"
-    return settings(differ) + (f"   (at the default: {rest})" if same else "")
+        return "(every one at its default)"
+    if len(same) > 2:
+        rest = f"   (the other {len(same)} at their default)"
+    else:
+        rest = "".join(f"   ({name} {setting(value)}, the default)" for name, value in same.items())
+    return settings(differ) + rest
 
 
 def duration(seconds: float) -> str:
