@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from luthier.cli.main import cli
+from luthier.cli.main import main
 
 _serial = count()
 
@@ -47,7 +47,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def luthier(folder: Path) -> Luthier:
     def call(*args: str, typed: str | None = None) -> Said:
-        result = CliRunner().invoke(cli, list(args), input=typed, prog_name="luthier")
+        result = CliRunner().invoke(main, list(args), input=typed)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return Said(result.exit_code, result.stdout, result.stderr)

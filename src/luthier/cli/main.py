@@ -61,19 +61,15 @@ class Commands(click.Group):
 
 
 @click.group(
+    "luthier",
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Exit codes: 0 all is well; 1 the study ended without a result; 2 something is wrong with the question or "
     "the command; 3 the study was stopped before it was complete; 130 it was interrupted.",
 )
 @click.version_option(__version__, message="luthier %(version)s")
-def cli() -> None:
+def main() -> None:
     """Tune the hyperparameters of any machine-learning model.
 
     Begin with `luthier run study.toml`; then `luthier show NAME` says what came out.
     """
-
-
-def main() -> None:
-    """The entry point."""
-    cli(prog_name="luthier")
