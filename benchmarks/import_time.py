@@ -1,6 +1,6 @@
 """The time of `import luthier`. Must hold: no more than 1.5 times that of `import numpy`, plus 0.1 s.
 
-    python benchmarks/import_time.py [--runs 9]
+python benchmarks/import_time.py [--runs 9]
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ def main() -> None:
     print(f"import numpy   {numpy - bare:.3f} s")
     print(f"import luthier {luthier - bare:.3f} s   (must be at most {1.5 * (numpy - bare) + 0.1:.3f})")
     trace = subprocess.run(
-        [sys.executable, "-X", "importtime", "-c", "import luthier"], check=True, capture_output=True, text=True
+        [sys.executable, "-X", "importtime", "-c", "import luthier"],
+        check=True,
+        capture_output=True,
+        text=True,
     ).stderr
     modules = {line.rpartition("|")[2].strip() for line in trace.splitlines()}
     found = sorted(module for module in modules if module.startswith(HEAVY))

@@ -1,6 +1,6 @@
 """Memory of an engine over 100,000 trials of 10 parameters. Must hold: the process stays under 500 MB.
 
-    python benchmarks/memory.py [--trials 100000]
+python benchmarks/memory.py [--trials 100000]
 """
 
 from __future__ import annotations

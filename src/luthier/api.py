@@ -9,14 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from luthier import plugins
+from luthier import plugins, preflight
 from luthier.analysis.table import rows, to_pandas
 from luthier.clock import SystemClock
 from luthier.engine.asking import Asker, OpenTrial
 from luthier.engine.engine import Engine, Watcher
 from luthier.engine.mind import Mind, replay
+from luthier.engine.plan import End
 from luthier.engine.rules import Rules
-from luthier.errors import InvalidStudy, LuthierError, ObjectiveFailed, Stop, StoreError
+from luthier.errors import InvalidStudy, LuthierError, ObjectiveFailed, Stop, StoreError, StudyNotFound
 from luthier.executors import Executor, Inline, Processes
 from luthier.models import ModelVersion, save_model
 from luthier.objectives.context import Task
@@ -88,33 +89,35 @@ def tune(
     """
     limited = trial_seconds is not None or trial_memory is not None
     if executor is None:
-        executor = (
-            Inline() if workers == 1 and not limited else Processes(workers, trial_seconds, trial_memory)
-        )
+        inline = workers == 1 and not limited
+        executor = Inline() if inline else Processes(workers, trial_seconds, trial_memory)
     objectives = _objectives(minimize, maximize)
-    if not objectives and isinstance(objective, CrossValidation):
-        objectives = (objective.default_objective(),)
-    named = plugins.named(plugins.algorithm(algorithm))
     points = [Proposal(dict(point), tag={"by": "start"}) for point in start]
     if isinstance(objective, CrossValidation):
+        objectives = objectives or (objective.default_objective(),)
         objective = objective.scored_by([o.metric for o in objectives])
-        space = _space(space) if space is not None else objective.space()
+        space = objective.space() if space is None else _space(space)
         objective.check(space)
-        if named.name != "grid":
+        if not _is_grid(algorithm):
             points.insert(0, Proposal(objective.defaults(space), tag={"by": "defaults"}))
         task: Task = objective
-        about = dict(objective.about)
+        about = objective.about
+    elif space is None:
+        raise InvalidStudy(
+            "no space is given. Say what may be chosen: tune(train, Space(lr=Float(1e-5, 1e-1)), ...)."
+        )
     else:
-        if space is None:
-            raise InvalidStudy(
-                "no space is given. Say what may be chosen: tune(train, Space(lr=Float(1e-5, 1e-1)), ...)."
-            )
         space = _space(space)
         task = as_task(objective, space, [o.metric for o in objectives])
         about = {"function": _path(objective)}
     for point in start:
         space.check(point)
     budget = Budget(trials, seconds, failures, target)
+    if budget.endless and not _is_grid(algorithm) and not _has_budget(name, store):
+        raise InvalidStudy(
+            "the study would never end. Give it a budget: trials=100, seconds=600 or target=0.01."
+        )
+    preflight.check(task, space, executor)
     study = Study(
         space,
         minimize=[o.metric for o in objectives if o.goal == "min"],
@@ -129,16 +132,12 @@ def tune(
         budget=budget,
         about=about,
     )
-    if study.spec.budget.endless and named.name != "grid":
-        raise InvalidStudy(
-            "the study would never end. Give it a budget: trials=100, seconds=600 or target=0.01."
-        )
     if name is None and progress:
         _say_once(
             "the study has no name: it lives in memory and is gone with this process. name='...' keeps it."
         )
-    study.work(task, executor, progress=progress, rules=rules)
-    if isinstance(objective, CrossValidation) and name is not None:
+    end = study.work(task, executor, progress=progress, rules=rules)
+    if isinstance(objective, CrossValidation) and name is not None and end.word != "interrupted":
         study.save_model(objective, progress=progress)
     return study
 
@@ -264,7 +263,7 @@ class Study:
     def complete(self) -> bool:
         """Whether the question is answered: the budget is used up, or nothing is left to try."""
         end = self._asker.end()
-        return end is not None and end.complete
+        return end is not None and end.answered
 
     def to_pandas(self) -> Any:
         """A DataFrame with a row per trial: number, state, parameters, metrics, reason, times."""
@@ -353,9 +352,10 @@ class Study:
 
     def work(
         self, task: Task, executor: Executor, *, progress: bool | Watcher = True, rules: Rules | None = None
-    ) -> None:
-        """Work on the study with a pool of workers until it ends. Raises ObjectiveFailed when the first trials all fail
-        in the same way.
+    ) -> End:
+        """Work on the study with a pool of workers until it ends, and say why it did.
+
+        Raises ObjectiveFailed when the first trials all fail in the same way.
         """
         self._writable()
         policy = None if self.spec.stopping is None else plugins.policy(self.spec.stopping)
@@ -374,9 +374,10 @@ class Study:
             )
             end = engine.run()
         self.spec = self.store.spec(self.name)
-        if end.broken:
+        if end.word == "failed":
             failed = next(trial for trial in self.trials if trial.state is State.FAILED)
-            raise ObjectiveFailed(f"{end.reason}\n{failed.traceback or ''}".rstrip())
+            raise ObjectiveFailed(f"{end.why}\n{failed.traceback or ''}".rstrip())
+        return end
 
     def save_model(
         self, objective: CrossValidation, *, progress: bool | Watcher = False
@@ -418,6 +419,23 @@ def _objectives(minimize: Metric, maximize: Metric) -> tuple[Objective, ...]:
 
 def _space(given: Space | Mapping[str, Any]) -> Space:
     return given if isinstance(given, Space) else Space(given)
+
+
+def _is_grid(algorithm: str | Algorithm) -> bool:
+    return plugins.named(plugins.algorithm(algorithm)).name == "grid"
+
+
+def _has_budget(name: str | None, store: str | None) -> bool:
+    """Whether the study is there already, with a budget that this call goes on with."""
+    if name is None:
+        return False
+    try:
+        study = load(name, store)
+    except StudyNotFound:
+        return False
+    endless = study.spec.budget.endless
+    study.close()
+    return not endless
 
 
 def _path(function: Callable[..., Any]) -> str:

@@ -13,9 +13,9 @@ from typing import Any, Literal
 import numpy as np
 
 from luthier.errors import InvalidStudy, LuthierError, StudyNotFound
-from luthier.executors.base import Ended, Event, Job
+from luthier.executors.base import Ended, Event, Executor, Job
 from luthier.executors.inline import Inline
-from luthier.executors.processes import cores
+from luthier.executors.processes import Processes, cores
 from luthier.executors.sending import to_bytes
 from luthier.objectives.context import Task
 from luthier.objectives.crossval import CrossValidation
@@ -36,6 +36,13 @@ class Finding:
 
     level: Literal["ok", "note", "error"]
     text: str
+
+
+def check(task: Task, space: Space, executor: Executor) -> None:
+    """The part of it that takes no time, for every study before it begins; raises what would go wrong."""
+    _sampled(space)
+    if isinstance(executor, Processes):
+        to_bytes(task)
 
 
 def examine(

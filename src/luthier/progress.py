@@ -137,7 +137,7 @@ def _waiting(status: Status) -> str | None:
     running = plural(status.running, "running trial")
     if status.ending.startswith("interrupted"):
         return f"interrupted: waiting up to {Rules().grace:g} s for {running}; Ctrl-C again stops at once"
-    return f"{status.ending}: waiting for {running}"
+    return f"{status.ending}; waiting for {running}"
 
 
 class _Latest:

@@ -113,17 +113,13 @@ def standing(spec: StudySpec, history: History, row: StudyRow, now: float | None
             best=history.best(),
         )
     )
-    why = row.ended or ""
-    if end is not None and end.complete:
-        return Standing("complete", end.reason)
-    if why.startswith("every point"):
+    word, _, why = (row.ended or "").partition(": ")
+    if end is not None and end.answered:
+        return Standing("complete", end.why)
+    if word == "exhausted":
         return Standing("complete", why)
-    if why.startswith("the first"):
-        return Standing("failed", why)
-    if why.startswith("stopped: "):
-        return Standing("stopped", why.removeprefix("stopped: "))
-    if why.startswith("interrupted"):
-        return Standing("interrupted")
+    if word in ("failed", "stopped", "interrupted"):
+        return Standing(word, why)
     if row.ended is None and row.active is not None:
         return Standing("interrupted", "whoever worked on it is gone")
     return Standing("open", why or None)

@@ -50,7 +50,7 @@ def test_a_batch_is_proposed_whole_and_only_when_the_one_before_has_ended() -> N
 def test_it_ends_when_all_trials_of_the_budget_have_ended_and_not_before() -> None:
     assert decide(replace(QUIET, total=10, ended=9, running=1)).end is None
     end = decide(replace(QUIET, total=10, ended=10)).end
-    assert end == End("10 of 10 trials are done", complete=True)
+    assert end == End("complete", "10 of 10 trials are done")
 
 
 @pytest.mark.parametrize(
@@ -66,22 +66,21 @@ def test_a_target_ends_the_study_in_the_direction_of_the_objective(
 
 
 @pytest.mark.parametrize(
-    ("change", "complete", "abrupt"),
+    ("change", "word", "abrupt"),
     [
-        ({"budget": Budget(failures=2), "failed": 2}, True, True),
-        ({"budget": Budget(seconds=5), "seconds": 5.0}, True, True),
-        ({"exhausted": True, "total": 3, "ended": 3}, True, False),
-        ({"stop": "enough"}, False, True),
-        ({"interrupted": True}, False, False),
-        ({"broken": "all failed"}, False, True),
+        ({"budget": Budget(failures=2), "failed": 2}, "complete", True),
+        ({"budget": Budget(seconds=5), "seconds": 5.0}, "complete", True),
+        ({"exhausted": True, "total": 3, "ended": 3}, "exhausted", False),
+        ({"stop": "enough"}, "stopped", True),
+        ({"interrupted": True}, "interrupted", False),
+        ({"broken": "all failed"}, "failed", True),
     ],
 )
-def test_every_way_to_end_says_whether_the_question_is_answered(
-    change: dict[str, object], complete: bool, abrupt: bool
-) -> None:
+def test_every_way_to_end_has_its_word(change: dict[str, object], word: str, abrupt: bool) -> None:
     end = decide(replace(QUIET, **change)).end  # type: ignore[arg-type]
     assert end is not None
-    assert (end.complete, end.abrupt) == (complete, abrupt)
+    assert (end.word, end.abrupt) == (word, abrupt)
+    assert end.answered is (word in ("complete", "exhausted"))
 
 
 def test_an_exhausted_space_waits_for_its_last_trials() -> None:

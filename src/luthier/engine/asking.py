@@ -87,7 +87,7 @@ class Asker:
         history, changes = self.look()
         plan = decide(self._situation(changes))
         if plan.end is not None:
-            raise StudyEnded(f"study {self._name!r} has ended: {plan.end.reason}. A larger budget goes on.")
+            raise StudyEnded(f"study {self._name!r} has ended: {plan.end.why}. A larger budget goes on.")
         if plan.claim:
             return next(iter(self._store.claim(self._name, self._worker, 1, self._rules.lease)), None)
         proposals = self._mind.think(min(plan.propose, 1) if self._mind.spec.batch is None else plan.propose)

@@ -100,9 +100,10 @@ class Engine:
             end = plan.end or self._work()
         except BaseException as error:
             with suppress(StoreError):  # what went wrong first is what the user should hear
-                store.end(name, self._worker, _why(error))
+                store.end(name, self._worker, str(_end_of(error)))
             raise
-        store.end(name, self._worker, end.reason)
+        store.end(name, self._worker, str(end))
+        self._beat = self._clock.now()  # the time until now is counted
         self._watch(self._look())
         return end
 
@@ -112,8 +113,9 @@ class Engine:
             changes = self._look()
             while True:
                 plan = self._plan(changes)
-                if self._ending(plan.end, pool):
-                    return self._end or End("interrupted", complete=False)
+                self._prepare_to_end(plan.end, pool)
+                if self._end is not None and self._nothing_to_wait_for(self._end):
+                    return self._end
                 if self._end is None:
                     self._act(plan, pool)
                 self._watch(changes)
@@ -193,20 +195,16 @@ class Engine:
             if reason is not None:
                 self._stop(pool, number, attempt, reason)
 
-    def _ending(self, end: End | None, pool: Pool) -> bool:
-        """Bring the study to its end: whether there is nothing left to wait for."""
-        now = self._clock.now()
+    def _prepare_to_end(self, end: End | None, pool: Pool) -> None:
         if self._end is None and end is not None:
             self._end = end
-            self._deadline = now + self._rules.grace
+            self._deadline = self._clock.now() + self._rules.grace
             if end.abrupt:
                 for number, attempt in self._running - self._told_to_stop:
-                    self._stop(pool, number, attempt, end.reason)
-        if self._end is None:
-            return False
-        return not self._running or (
-            not self._end.abrupt and not self._end.complete and now >= self._deadline
-        )
+                    self._stop(pool, number, attempt, end.why)
+
+    def _nothing_to_wait_for(self, end: End) -> bool:
+        return not self._running or (end.word == "interrupted" and self._clock.now() >= self._deadline)
 
     def _stop(self, pool: Pool, number: int, attempt: int, reason: str) -> None:
         self._told_to_stop.add((number, attempt))
@@ -251,7 +249,7 @@ class Engine:
 
     def _watch(self, changes: Changes) -> None:
         if self._watcher is not None:
-            ending = None if self._end is None else self._end.reason
+            ending = None if self._end is None else str(self._end)
             status = Status(self._seconds(changes), len(self._running), self._executor.slots, ending)
             self._watcher(self.history, status)
 
@@ -275,7 +273,7 @@ class Engine:
                 signal.signal(number, handler)
 
 
-def _why(error: BaseException) -> str:
+def _end_of(error: BaseException) -> End:
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted at once"
-    return f"{type(error).__name__}: {error}"
+        return End("interrupted", "at once")
+    return End("failed", f"{type(error).__name__}: {error}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from luthier.study import Budget, Objective, State, Trial
 
@@ -32,18 +33,28 @@ class Situation:
     broken: str | None = None
 
 
+Word = Literal["complete", "exhausted", "stopped", "interrupted", "failed"]
+
+
 @dataclass(frozen=True, slots=True)
 class End:
-    """Why an engine stops working on a study.
+    """Why an engine stops working on a study, in a word and a sentence; `str` of it is what the store keeps.
 
-    `complete` means that the question is answered: going on needs a larger budget. `abrupt` means that
-    running trials are told to stop rather than waited for, `broken` that nothing but failures came.
+    A study is complete when its budget is used up, exhausted when nothing is left to try whatever the budget; it failed
+    when nothing but failures came. `abrupt` means that running trials are told to stop rather than waited for.
     """
 
-    reason: str
-    complete: bool
+    word: Word
+    why: str
     abrupt: bool = False
-    broken: bool = False
+
+    @property
+    def answered(self) -> bool:
+        """Whether working on it again, with the budget as it is, would do nothing."""
+        return self.word in ("complete", "exhausted")
+
+    def __str__(self) -> str:
+        return f"{self.word}: {self.why}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +89,24 @@ def ending(s: Situation) -> End | None:
     """Why to end now, if there is a reason."""
     b = s.budget
     if s.broken is not None:
-        return End(s.broken, complete=False, abrupt=True, broken=True)
+        return End("failed", s.broken, abrupt=True)
     if s.stop is not None:
-        return End(f"stopped: {s.stop}", complete=False, abrupt=True)
+        return End("stopped", s.stop, abrupt=True)
     if b.target is not None and s.best is not None:
         value = s.best.metrics[s.objective.metric]
         if s.objective.reached(value, b.target):
             reason = f"trial {s.best.number} reached the target: {s.objective.metric} {value:.6g}, asked for {b.target:g}"
-            return End(reason, complete=True, abrupt=True)
+            return End("complete", reason, abrupt=True)
     if b.failures is not None and s.failed >= b.failures:
-        return End(f"{s.failed} trials failed, and {b.failures} were allowed", complete=True, abrupt=True)
+        return End("complete", f"{s.failed} trials failed, and {b.failures} were allowed", abrupt=True)
     if b.seconds is not None and s.seconds >= b.seconds:
-        return End(f"the time budget of {b.seconds:g} s is used up", complete=True, abrupt=True)
+        return End("complete", f"the time budget of {b.seconds:g} s is used up", abrupt=True)
     if b.trials is not None and s.ended >= b.trials:
-        return End(f"{s.ended} of {b.trials} trials are done", complete=True)
+        return End("complete", f"{s.ended} of {b.trials} trials are done")
     if s.exhausted and s.ended == s.total:
-        return End(f"every point of the space has been tried, in {s.total} trials", complete=True)
+        return End("exhausted", f"every point of the space has been tried, in {s.total} trials")
     if s.interrupted:
-        return End("interrupted", complete=False)
+        return End("interrupted", "the same call goes on")
     return None
 
 
