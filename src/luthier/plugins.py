@@ -144,6 +144,7 @@ ALGORITHMS: Kind[Algorithm] = Kind(
         "sobol": "luthier.optimizers.quasirandom:Sobol",
         "grid": "luthier.optimizers.grid:Grid",
         "evolution": "luthier.optimizers.evolution:Evolution",
+        "tpe": "luthier.optimizers.tpe:TPE",
     },
 )
 
