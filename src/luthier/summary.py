@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 import shlex
+import shutil
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -278,12 +280,21 @@ def _next(study: Looked, where: Standing, store: str | None) -> list[Row]:
     if study.facts.get("model"):
         commands.append((f"luthier models predict {name} new.csv", "predictions for new rows"))
     commands.append((f"luthier trials {name}", "every trial"))
+    commands = [(f"{program()}{command.removeprefix('luthier')}", why) for command, why in commands]
     if store is not None:
         commands = [(f"{command} --store {shlex.quote(store)}", why) for command, why in commands]
     if where.word not in ("complete", "running"):
         commands.insert(0, ("the same command", "goes on where it stopped"))
     width = max(len(command) for command, _ in commands)
     return [("next" if i == 0 else "", f"{c.ljust(width)}   {why}") for i, (c, why) in enumerate(commands)]
+
+
+def program() -> str:
+    """What to type for `luthier` here: by its path where it is installed beside this Python but not on the PATH."""
+    beside = Path(sys.executable).parent / "luthier"
+    if shutil.which("luthier") is None and beside.exists():
+        return shlex.quote(_near(beside))
+    return "luthier"
 
 
 def _near(path: Path) -> str:
