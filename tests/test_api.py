@@ -462,3 +462,25 @@ def test_a_study_lives_in_postgresql_just_as_well(postgres_url: str, tmp_path: P
     for trial in study.trials[::7]:
         assert study.replay(trial.number).params == trial.params  # type: ignore[union-attr]
     study.close()
+
+
+# --- estimators -------------------------------------------------------------------------------------------
+
+
+def test_splits_drawn_by_chance_are_kept_with_the_study_and_used_again(store: str) -> None:
+    from sklearn.datasets import load_iris
+    from sklearn.model_selection import KFold
+    from sklearn.svm import SVC
+
+    def tune(trials: int, **changes: object) -> lt.Study:
+        cv = KFold(3, shuffle=True, **changes)  # type: ignore[arg-type]
+        objective = lt.CrossValidation(SVC(), *load_iris(return_X_y=True), cv=cv)
+        space = lt.Space(C=lt.Float(0.1, 10, log=True))
+        return lt.tune(objective, space, trials=trials, name="iris", store=store, progress=False)
+
+    first = tune(2)
+    again = tune(4)
+    assert len(again.trials) == 4
+    assert again.spec == first.spec or again.spec.about == first.spec.about
+    with pytest.raises(SpecMismatch, match="splits"):
+        tune(5, random_state=7)

@@ -17,7 +17,7 @@ from luthier.engine.engine import Engine, Watcher
 from luthier.engine.mind import Mind, replay
 from luthier.engine.plan import End
 from luthier.engine.rules import Rules
-from luthier.errors import InvalidStudy, LuthierError, ObjectiveFailed, Stop, StoreError, StudyNotFound
+from luthier.errors import InvalidStudy, LuthierError, ObjectiveFailed, Stop, StoreError
 from luthier.executors import Executor, Inline, Processes
 from luthier.models import ModelVersion, save_model
 from luthier.objectives.context import Task
@@ -92,12 +92,16 @@ def tune(
         inline = workers == 1 and not limited
         executor = Inline() if inline else Processes(workers, trial_seconds, trial_memory)
     objectives = _objectives(minimize, maximize)
+    budget = Budget(trials, seconds, failures, target)
+    earlier, facts = _earlier(name, store)
     points = [Proposal(dict(point), tag={"by": "start"}) for point in start]
     if isinstance(objective, CrossValidation):
         objectives = objectives or (objective.default_objective(),)
         objective = objective.scored_by([o.metric for o in objectives])
         space = objective.space() if space is None else _space(space)
         objective.check(space)
+        if "splits" in facts:
+            objective = objective.with_splits(facts["splits"])
         if not _is_grid(algorithm):
             points.insert(0, Proposal(objective.defaults(space), tag={"by": "defaults"}))
         task: Task = objective
@@ -112,8 +116,7 @@ def tune(
         about = {"function": _path(objective)}
     for point in start:
         space.check(point)
-    budget = Budget(trials, seconds, failures, target)
-    if budget.endless and not _is_grid(algorithm) and not _has_budget(name, store):
+    if budget.endless and not _is_grid(algorithm) and earlier.endless:
         raise InvalidStudy(
             "the study would never end. Give it a budget: trials=100, seconds=600 or target=0.01."
         )
@@ -136,6 +139,8 @@ def tune(
         _say_once(
             "the study has no name: it lives in memory and is gone with this process. name='...' keeps it."
         )
+    if isinstance(objective, CrossValidation) and "splits" not in facts:
+        study.store.remember(study.name, {"splits": objective.packed_splits})
     end = study.work(task, executor, progress=progress, rules=rules)
     if isinstance(objective, CrossValidation) and name is not None and end.word != "interrupted":
         study.save_model(objective, progress=progress)
@@ -425,17 +430,20 @@ def _is_grid(algorithm: str | Algorithm) -> bool:
     return plugins.named(plugins.algorithm(algorithm)).name == "grid"
 
 
-def _has_budget(name: str | None, store: str | None) -> bool:
-    """Whether the study is there already, with a budget that this call goes on with."""
-    if name is None:
-        return False
+def _earlier(name: str | None, store: str | None) -> tuple[Budget, dict[str, Any]]:
+    """The budget and the facts of the study that goes on with this call; of none, if it is new."""
     try:
-        study = load(name, store)
-    except StudyNotFound:
-        return False
-    endless = study.spec.budget.endless
-    study.close()
-    return not endless
+        study = load(name, store) if name is not None else None
+    except (
+        StoreError
+    ):  # no such study, or no store yet; anything else is said when the study is opened to write
+        study = None
+    if study is None:
+        return Budget(), {}
+    try:
+        return study.spec.budget, study.facts
+    finally:
+        study.close()
 
 
 def _path(function: Callable[..., Any]) -> str:

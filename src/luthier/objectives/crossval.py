@@ -6,7 +6,9 @@ scores differ by the parameters alone, and differences between trials may be tes
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -81,7 +83,7 @@ class CrossValidation:
         self.path = estimator_path(self.estimator)
         self.classifier = _is_classifier(self.estimator, self.path, self.data)
         self._given = repr_of(given)
-        self._splits, self.cv = _split(cv, self.data, groups, seed, self.classifier)
+        self._splits, self.cv, self._by_chance = _split(cv, self.data, groups, seed, self.classifier)
         self._implied = scoring is None
         self.scorers = _scorers(self._default_metric() if scoring is None else scoring)
 
@@ -105,6 +107,27 @@ class CrossValidation:
             digest.update(len(indices).to_bytes(8, "little"))
             digest.update(indices.astype("<i8").tobytes())
         return digest.hexdigest()
+
+    @property
+    def packed_splits(self) -> str:
+        """The splits as text, to be kept with the study."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, *(part for split in self._splits for part in split))
+        return base64.b64encode(buffer.getvalue()).decode()
+
+    def with_splits(self, packed: str) -> CrossValidation:
+        """The same cross-validation on the splits that a study was begun with, where its own were drawn by chance: by a
+        splitter that shuffles with no fixed seed.
+        """
+        if not self._by_chance:
+            return self
+        with np.load(io.BytesIO(base64.b64decode(packed)), allow_pickle=False) as stored:
+            parts = [stored[name] for name in stored.files]
+        if max(int(part.max()) for part in parts) >= self.data.rows:
+            return self  # other data, which is said elsewhere
+        other = copy(self)
+        other._splits = tuple(zip(parts[::2], parts[1::2], strict=True))
+        return other
 
     @property
     def about(self) -> dict[str, Any]:
@@ -360,15 +383,19 @@ def _is_classifier(estimator: Any, path: str, data: Data) -> bool:
 
 def _split(
     cv: Any, data: Data, groups: Any, seed: int, classifier: bool
-) -> tuple[tuple[tuple[Indices, Indices], ...], str]:
+) -> tuple[tuple[tuple[Indices, Indices], ...], str, bool]:
+    """The splits, what they are in words, and whether they would be others if made again."""
     splitter, words = _splitter(cv, data, groups, seed, classifier)
     try:
-        pairs = list(splitter.split(np.zeros((data.rows, 1)), np.asarray(data.y), groups))
+        pairs, again = (
+            list(splitter.split(np.zeros((data.rows, 1)), np.asarray(data.y), groups)) for _ in range(2)
+        )
     except ValueError as error:
         raise InvalidStudy(f"the data cannot be split as cv={cv!r} asks: {_first_line(error)}.") from None
     if not pairs:
         raise InvalidStudy(f"cv={cv!r} gives no split. Give at least one pair of train and test rows.")
-    return tuple(_checked(train, test, data.rows) for train, test in pairs), words
+    by_chance = not all(np.array_equal(a[1], b[1]) for a, b in zip(pairs, again, strict=True))
+    return tuple(_checked(train, test, data.rows) for train, test in pairs), words, by_chance
 
 
 def _splitter(cv: Any, data: Data, groups: Any, seed: int, classifier: bool) -> tuple[Any, str]:
