@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import csv
 import io
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -225,3 +227,40 @@ def test_the_version_is_said(luthier: Luthier) -> None:
     from luthier import __version__
 
     assert luthier("--version").out == f"luthier {__version__}\n"
+
+
+def test_replay_makes_the_decision_again(luthier: Luthier, study: Study) -> None:
+    luthier("run", study(name="first", trials=14))
+    for trial in ("0", "13"):
+        said = luthier("replay", "first", trial)
+        assert said.code == 0
+        assert "the same proposal" in said.out
+    assert luthier("replay", "first", "13", "--json").json["same"] is True
+    assert luthier("replay", "first", "14").code == 2
+
+
+def test_a_store_of_a_newer_version_is_left_alone(luthier: Luthier, study: Study, folder: Path) -> None:
+    luthier("run", study(name="first"))
+    with closing(sqlite3.connect(folder / ".luthier/studies.db")) as database:
+        database.execute("UPDATE schema_version SET version = 99")
+        database.commit()
+    for command in (["list"], ["show", "first"], ["run", "first.toml"], ["delete", "first", "--yes"]):
+        said = luthier(*command)
+        assert said.code == 2
+        assert said.err.startswith("luthier: error: ")
+        assert "99" in said.err
+
+
+def test_a_store_that_somebody_else_holds_is_said_to_be_locked_and_loses_nothing(
+    luthier: Luthier, study: Study, folder: Path
+) -> None:
+    luthier("run", study(name="first"))
+    with closing(sqlite3.connect(folder / ".luthier/studies.db", isolation_level=None)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        said = luthier(
+            "run", "first.toml", "--trials", "9", "--store", "sqlite:///.luthier/studies.db?timeout=0.1"
+        )
+        assert said.code == 2
+        assert "locked by another program" in said.err
+    assert luthier("run", "first.toml", "--trials", "9").code == 0
+    assert len(luthier("trials", "first", "--json").json) == 9

@@ -105,6 +105,41 @@ def _print_trial(study: Any, trial: Any, seen: int) -> None:
         out().print(trial.traceback.rstrip(), markup=False)
 
 
+@click.command(epilog="Example:  luthier replay svc 33")
+@click.argument("name")
+@click.argument("trial", type=int)
+@store_option
+@json_option
+@click.pass_context
+def replay(ctx: click.Context, name: str, trial: int, store: str | None, as_json: bool) -> None:
+    """Make the decision that led to a trial once more.
+
+    Says what is proposed from what was known at that time, and exits with 1 if that is not what is recorded: because
+    trials were added by hand, or another version of the algorithm is installed.
+    """
+    from luthier.api import load
+    from luthier.summary import plain, settings
+
+    study = load(name, store)
+    try:
+        recorded = _trial(study, trial)
+        proposal = study.replay(trial)
+    finally:
+        study.close()
+    params = None if proposal is None else dict(proposal.params)
+    same = proposal is not None and (proposal.params, proposal.tag) == (recorded.params, recorded.tag)
+    if as_json:
+        print_json(plain({"same": same, "recorded": dict(recorded.params), "proposed": params}))
+    else:
+        told = "the same proposal as is recorded" if same else "another proposal than is recorded"
+        lines = [
+            ("recorded", settings(recorded.params)),
+            ("proposed", settings(params) if params else "nothing"),
+        ]
+        print_rows(f"{name} #{trial}   {told}", lines[1:] if same else lines)
+    ctx.exit(0 if same else 1)
+
+
 @click.command(epilog="Examples:  luthier trials svc      luthier trials svc --csv > trials.csv")
 @click.argument("name")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a column for every parameter and metric.")

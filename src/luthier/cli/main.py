@@ -23,6 +23,7 @@ COMMANDS = {
     "delete": "luthier.cli.change:delete",
     "models": "luthier.cli.models:models",
     "params": "luthier.cli.params:params",
+    "replay": "luthier.cli.look:replay",
 }
 
 
