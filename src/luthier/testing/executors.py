@@ -86,8 +86,17 @@ def outcomes(events: Iterable[Event]) -> dict[int, Outcome]:
 
 def alive(pid: int) -> bool:
     """Whether the process runs; one that only waits to be collected does not."""
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return state.stdout.strip()[:1] not in ("", "Z")
+    if Path("/proc/self/stat").exists():
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].strip()
+        except OSError:
+            return False
+    else:
+        shown = subprocess.run(
+            ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+        )
+        state = shown.stdout.strip()
+    return state[:1] not in ("", "Z", "X")
 
 
 def wait_until_gone(pids: Iterable[int]) -> None:

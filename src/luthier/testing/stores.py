@@ -70,7 +70,7 @@ class StoreContract:
 
     @pytest.fixture
     def store(self, clock: VirtualClock) -> Iterator[Store]:
-        raise NotImplementedError("give a fixture `store` that yields an empty store on `clock`")
+        pytest.fail("give a fixture `store` that yields an empty store on `clock`")
 
     @pytest.fixture
     def study(self, store: Store) -> str:
