@@ -145,6 +145,8 @@ ALGORITHMS: Kind[Algorithm] = Kind(
         "grid": "luthier.optimizers.grid:Grid",
         "evolution": "luthier.optimizers.evolution:Evolution",
         "tpe": "luthier.optimizers.tpe:TPE",
+        "cmaes": "luthier.optimizers.cmaes:CMAES",
+        "de": "luthier.optimizers.de:DE",
     },
 )
 
