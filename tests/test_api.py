@@ -9,12 +9,21 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 import luthier as lt
-from luthier.errors import InvalidStudy, LuthierError, ObjectiveError, SpecMismatch, StoreError, StudyEnded
+from luthier.errors import (
+    InvalidStudy,
+    LuthierError,
+    ObjectiveError,
+    ObjectiveFailed,
+    SpecMismatch,
+    StoreError,
+    StudyEnded,
+)
 from luthier.study import History, State
 
 SPACE = lt.Space(
@@ -186,6 +195,19 @@ def test_when_the_first_trials_all_fail_alike_the_study_stops_and_shows_the_trac
         )
     assert str(error.value).count("Traceback") == 1
     assert len(lt.load("bad", store).trials) <= 4 + 2 * workers
+
+
+def test_a_small_study_of_failures_only_is_no_quiet_success() -> None:
+    for trials, said in ((3, "first 3 trials failed"), (1, "only trial failed")):
+        with pytest.raises(ObjectiveFailed, match=said):
+            lt.tune(lambda trial: "nonsense", SPACE, minimize="loss", trials=trials, progress=False)
+
+
+def test_an_estimator_needs_data_to_be_an_objective() -> None:
+    from sklearn.svm import SVC
+
+    with pytest.raises(ObjectiveError, match="CrossValidation"):
+        lt.tune(SVC(), SPACE, maximize="accuracy", trials=1)  # type: ignore[arg-type]
 
 
 def test_a_metric_the_objective_does_not_report_is_named() -> None:
@@ -421,8 +443,10 @@ def test_ctrl_c_waits_for_running_trials_and_twice_does_not(store: str, signals:
     with subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, store], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        while not Path(store).exists() or not lt.load("int", store).history.ended:
-            time.sleep(0.05)
+        ended = 0
+        while not ended:  # a trial has ended, others run
+            with suppress(StoreError):  # not there yet
+                ended = lt.load("int", store).history.ended
         for _ in range(signals):
             os.kill(process.pid, signal.SIGINT)
             time.sleep(0.2)

@@ -119,10 +119,9 @@ def test_an_objective_that_always_fails_is_shown_once_with_its_traceback(
 
 
 def test_a_study_in_which_nothing_has_a_value_ends_with_1(luthier: Luthier, study: Study) -> None:
-    said = luthier("run", study("raise ValueError(f'no luck with {x}')", trials=3))
+    said = luthier("run", study("return {'loss': float('nan')}", trials=3))
     assert said.code == 1
     assert "nothing completed with a value" in said.out
-    assert "luthier show first 0" in said.out
 
 
 def test_infinities_and_nan_are_strings_in_json(luthier: Luthier, study: Study) -> None:

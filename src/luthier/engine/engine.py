@@ -29,7 +29,7 @@ from luthier.objectives.context import Task
 from luthier.optimizers.base import Algorithm
 from luthier.stopping.base import StoppingPolicy
 from luthier.store.base import Changes, Store
-from luthier.study import History, Record, State, StudySpec, Trial
+from luthier.study import Budget, History, Record, State, StudySpec, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +141,13 @@ class Engine:
             running=len(self._running),
             slots=self._executor.slots,
             interrupted=self._interrupts > 0,
-            broken=broken(self._fresh or [], self._rules.same_failures),
+            broken=broken(self._fresh or [], self._same_failures(changes.budget)),
         )
         return decide(situation)
+
+    def _same_failures(self, budget: Budget) -> int:
+        """After how many failures from the start it is not worth going on; all of them, in a small study."""
+        return min(self._rules.same_failures, budget.trials or self._rules.same_failures)
 
     def _act(self, plan: Plan, pool: Pool) -> None:
         """Claim and propose in the store first, then hand the trials to the pool."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -110,14 +111,15 @@ def ending(s: Situation) -> End | None:
     return None
 
 
-def broken(failures: list[Trial], same: int) -> str | None:
+def broken(failures: Sequence[Trial], same: int) -> str | None:
     """The sentence to stop with if the first `same` trials all failed in one way; `failures` are the first that
     ended, as long as all of them failed.
     """
-    if len(failures) < same or len({_kind(trial) for trial in failures[:same]}) > 1:
+    first = failures[: int(same)]
+    if len(first) < same or len({_kind(trial) for trial in first}) > 1:
         return None
-    first = failures[0]
-    return f"the first {same} trials failed in the same way, and nothing more was tried. Trial {first.number}: {first.reason}"
+    which = "the only trial failed" if same == 1 else f"the first {same} trials failed in the same way"
+    return f"{which}, and nothing more was tried. Trial {first[0].number}: {first[0].reason}"
 
 
 def _kind(trial: Trial) -> str:

@@ -62,6 +62,11 @@ def as_task(function: Callable[..., Any], problem_space: Space, metrics: Sequenc
     function cannot be called with every point of the space.
     """
     label = _label(function)
+    if hasattr(function, "fit") and hasattr(function, "get_params"):
+        raise ObjectiveError(
+            f"the objective is the estimator {_short(function)}. Say on what data it is to be scored: "
+            "tune(CrossValidation(estimator, X, y), ...)."
+        )
     if not callable(function):
         raise ObjectiveError(
             f"the objective is {function!r}, which cannot be called. Pass a function: def train(trial): ..."

@@ -227,7 +227,7 @@ class PostgreSQL:
         return connection
 
     def explain(self, error: Exception) -> StoreError:
-        said = " ".join(str(error).split())
+        said = " ".join(str(error).split()).rstrip(".?")
         match getattr(error, "sqlstate", None):
             case None | "08000" | "08003" | "08006" | "57P01" | "57P02" | "57P03":
                 return StoreUnavailable(
