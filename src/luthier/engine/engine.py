@@ -274,7 +274,9 @@ class Engine:
             yield
         finally:
             for number, handler in before.items():
-                signal.signal(number, handler)
+                signal.signal(
+                    number, signal.SIG_DFL if handler is None else handler
+                )  # None: not set by Python
 
 
 def _end_of(error: BaseException) -> End:
