@@ -144,6 +144,7 @@ ALGORITHMS: Kind[Algorithm] = Kind(
         "sobol": "luthier.optimizers.quasirandom:Sobol",
         "grid": "luthier.optimizers.grid:Grid",
         "evolution": "luthier.optimizers.evolution:Evolution",
+        "gp": "luthier.optimizers.gp.optimizer:GP",
         "tpe": "luthier.optimizers.tpe:TPE",
         "cmaes": "luthier.optimizers.cmaes:CMAES",
         "de": "luthier.optimizers.de:DE",

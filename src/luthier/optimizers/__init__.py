@@ -3,12 +3,14 @@
 from luthier.optimizers.auto import Auto
 from luthier.optimizers.base import Algorithm, Optimizer
 from luthier.optimizers.evolution import Evolution
+from luthier.optimizers.gp import GP
 from luthier.optimizers.grid import Grid
 from luthier.optimizers.quasirandom import Sobol
 from luthier.optimizers.random import Random
 from luthier.optimizers.wrap import merit, unique, usable
 
 __all__ = [
+    "GP",
     "Algorithm",
     "Auto",
     "Evolution",

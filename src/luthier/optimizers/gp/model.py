@@ -1,0 +1,298 @@
+"""A Gaussian process: its kernel, how its hyperparameters are fitted, and what it predicts.
+
+C. E. Rasmussen, C. K. I. Williams, "Gaussian Processes for Machine Learning", 2006; equations are numbered as there.
+The kernel is Matern-5/2 (eq. 4.17) on r2 = sum_k w_k d_k^2 with w = 1 / lengthscale^2, one lengthscale per parameter.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+JITTERS = (1e-9, 1e-7, 1e-5, 1e-3)
+LENGTHSCALE = (math.log(0.02), math.log(100.0))
+SIGNAL = (-3.0, 3.0)
+NOISE = (math.log(1e-6), 0.0)
+MEAN = (-2.0, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """Independent normal beliefs about theta = (log lengthscales, log signal variance, log noise variance, mean).
+
+    Longer lengthscales are expected in more dimensions: C. Hvarfner, E. O. Hellsten, L. Nardi, "Vanilla Bayesian
+    optimization performs great in high dimensions", ICML 2024, here with the centre of their density in log space.
+    """
+
+    centre: Floats
+    spread: Floats
+
+    @classmethod
+    def of(cls, categorical: Sequence[bool], dimensions: float) -> Prior:
+        """For parameters of which some are categorical and, on average, so many exist at once."""
+        root = 0.5 * math.log(max(dimensions, 1.0))
+        centre = [root - (0.7 if c else 1.586) for c in categorical]
+        spread = [1.5 if c else math.sqrt(3.0) for c in categorical]
+        return cls(np.array([*centre, 0.0, -4.0, 0.0]), np.array([*spread, 1.0, 1.5, 0.5]))
+
+    def starts(self) -> list[Floats]:
+        """Where to begin a fit from: the prior's mode, a smooth function, a noisy one."""
+        smooth, noisy = self.centre.copy(), self.centre.copy()
+        smooth[:-3] += 1.6
+        noisy[-2] = math.log(0.3)
+        return [self.centre.copy(), smooth, noisy]
+
+
+def bounds(parameters: int) -> list[tuple[float, float]]:
+    """The box in which theta is looked for."""
+    return [LENGTHSCALE] * parameters + [SIGNAL, NOISE, MEAN]
+
+
+def kernel(one: Floats, other: Floats) -> tuple[Floats, Floats]:
+    """The correlation between scaled features, and its derivative by r2; shapes (rows of one, rows of the other)."""
+    r2 = (one * one).sum(axis=1)[:, None] + (other * other).sum(axis=1) - 2.0 * (one @ other.T)
+    return matern(np.maximum(r2, 0.0))
+
+
+def matern(r2: Floats) -> tuple[Floats, Floats]:
+    """Matern-5/2 of squared distances, and the derivative by them."""
+    r = np.sqrt(5.0 * r2)
+    decay = np.exp(-r)
+    slope = (1.0 + r) * decay
+    return slope + (5.0 / 3.0) * r2 * decay, (-5.0 / 6.0) * slope
+
+
+def cholesky(matrix: Floats) -> Floats:
+    """The lower factor, with as much added to the diagonal as it takes; raises LinAlgError if that is too much."""
+    from scipy.linalg import lapack
+
+    for jitter in JITTERS:
+        tried = np.array(matrix, order="F")
+        tried[np.diag_indices_from(tried)] += jitter
+        factor, info = lapack.dpotrf(tried, lower=1, clean=1, overwrite_a=1)
+        if info == 0:
+            return np.asarray(factor)
+    raise np.linalg.LinAlgError("the kernel matrix is not positive definite")
+
+
+def loss(theta: Floats, features: Floats, groups: Ints, z: Floats, prior: Prior) -> tuple[float, Floats]:
+    """The negative log posterior of theta, up to a constant, and its gradient (eqs. 2.30 and 5.9)."""
+    from scipy.linalg import lapack
+
+    count = len(theta) - 3
+    weights = np.exp(-2.0 * theta[:count])
+    signal, noise = math.exp(theta[-3]), math.exp(theta[-2])
+    correlation, slope = kernel(scaled := features * np.sqrt(weights)[groups], scaled)
+    covariance = signal * correlation
+    noisy = covariance.copy()
+    noisy[np.diag_indices_from(noisy)] += noise
+    try:
+        factor = cholesky(noisy)
+    except np.linalg.LinAlgError:
+        return 1e10, np.zeros_like(theta)
+    inverse, _ = lapack.dpotri(factor, lower=1)
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    rest = z - theta[-1]
+    alpha = inverse @ rest
+    away = (theta - prior.centre) / prior.spread
+    value = 0.5 * rest @ alpha + np.log(np.diag(factor)).sum() + 0.5 * away @ away
+    # eq. 5.9: dL/dtheta = 1/2 tr(A dK/dtheta), A = alpha alpha^T - K^-1.
+    a = np.outer(alpha, alpha) - inverse
+    m = signal * a * slope
+    columns = (scaled * (m.sum(axis=1)[:, None] * scaled - m @ scaled)).sum(axis=0)
+    gradient = away / prior.spread
+    # sum_ij M_ij d_ij^2 = 2 sum_i x_i (x_i sum_j M_ij - (M x)_i), summed over the columns of a parameter.
+    gradient[:count] += 2.0 * np.bincount(groups, weights=columns, minlength=count)
+    gradient[-3] -= 0.5 * (a * covariance).sum()
+    gradient[-2] -= 0.5 * noise * np.trace(a)
+    gradient[-1] -= alpha.sum()
+    return float(value), gradient
+
+
+def fit(
+    features: Floats,
+    groups: Ints,
+    z: Floats,
+    prior: Prior,
+    starts: Sequence[tuple[Floats, int]],
+) -> Floats:
+    """The most probable theta that is reached from any of the starts in as many iterations as are given with it."""
+    from scipy.optimize import minimize
+
+    box = bounds(len(prior.centre) - 3)
+    low, high = np.array(box).T
+    found: list[tuple[float, Floats]] = []
+    for start, iterations in starts:
+        options: Any = {"maxcor": 10, "gtol": 1e-2, "ftol": 2.2e-7, "maxiter": iterations}
+        result = minimize(
+            loss,
+            np.clip(start, low, high),
+            args=(features, groups, z, prior),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=box,
+            options=options,
+        )
+        found.append((float(result.fun), np.asarray(result.x)))
+    return min(found, key=lambda pair: pair[0])[1]
+
+
+def sampled(
+    theta: Floats,
+    features: Floats,
+    groups: Ints,
+    z: Floats,
+    prior: Prior,
+    count: int,
+    steps: int,
+    rng: np.random.Generator,
+) -> list[Floats]:
+    """Thetas drawn from what is probable, a few steps apart, by elliptical slice sampling from `theta` on.
+
+    I. Murray, R. P. Adams, D. J. C. MacKay, "Elliptical slice sampling", AISTATS 2010, figure 2.
+    """
+    low, high = np.array(bounds(len(theta) - 3)).T
+
+    def log_likelihood(theta: Floats) -> float:
+        if np.any(theta < low) or np.any(theta > high):
+            return -math.inf
+        scaled = features * np.exp(-theta[:-3])[groups]
+        covariance = math.exp(theta[-3]) * kernel(scaled, scaled)[0]
+        covariance[np.diag_indices_from(covariance)] += math.exp(theta[-2])
+        try:
+            factor = cholesky(covariance)
+        except np.linalg.LinAlgError:
+            return -math.inf
+        from scipy.linalg import lapack
+
+        white, _ = lapack.dtrtrs(factor, z - theta[-1], lower=1)
+        return float(-0.5 * white @ white - np.log(np.diag(factor)).sum())
+
+    away, level = theta - prior.centre, log_likelihood(theta)
+    found = []
+    for step in range(count * steps):
+        other = prior.spread * rng.standard_normal(len(theta))
+        least = level + math.log(rng.random())
+        angle = rng.uniform(0.0, 2.0 * math.pi)
+        low_angle, high_angle = angle - 2.0 * math.pi, angle
+        for _ in range(30):
+            tried = away * math.cos(angle) + other * math.sin(angle)
+            reached = log_likelihood(prior.centre + tried)
+            if reached > least:
+                away, level = tried, reached
+                break
+            low_angle, high_angle = (angle, high_angle) if angle < 0.0 else (low_angle, angle)
+            angle = rng.uniform(low_angle, high_angle)
+        if (step + 1) % steps == 0:
+            found.append(prior.centre + away)
+    return found
+
+
+class Posterior:
+    """What is believed once `z` was seen at `features`, for one theta (eqs. 2.25 and 2.26)."""
+
+    def __init__(self, theta: Floats, features: Floats, groups: Ints, z: Floats) -> None:
+        from scipy.linalg import lapack
+
+        count = len(theta) - 3
+        self.theta = theta
+        self.lengthscales = np.exp(theta[:count])
+        self.scale = np.exp(-theta[:count])[groups]
+        self.signal, self.noise, self.mean = math.exp(theta[-3]), math.exp(theta[-2]), float(theta[-1])
+        self.points = features * self.scale
+        self.seen = len(z)
+        covariance = self.signal * kernel(self.points, self.points)[0]
+        covariance[np.diag_indices_from(covariance)] += self.noise
+        self._covariance = covariance
+        self._whiten = np.asarray(lapack.dtrtri(cholesky(covariance), lower=1)[0])
+        self._alpha = self._whiten.T @ (self._whiten @ (z - self.mean))
+        self._inverse: Floats | None = None
+        self.means = z - self.noise * self._alpha
+        """The posterior mean at the points seen, free of noise."""
+
+    def given(self, features: Floats) -> Posterior:
+        """The same after trials at `features` end with the mean: what is uncertain there will not be (section 2.7 of
+        GP-BUCB, T. Desautels et al., JMLR 2014). The mean stays.
+        """
+        from scipy.linalg import lapack
+
+        if not len(features):
+            return self
+        new: Posterior = object.__new__(Posterior)
+        new.__dict__.update(self.__dict__)
+        more = features * self.scale
+        between, own = self.signal * kernel(more, self.points)[0], self.signal * kernel(more, more)[0]
+        own[np.diag_indices_from(own)] += self.noise
+        new._covariance = np.block([[self._covariance, between.T], [between, own]])
+        new.points = np.vstack([self.points, more])
+        new._whiten = np.asarray(lapack.dtrtri(cholesky(new._covariance), lower=1)[0])
+        new._alpha = np.concatenate([self._alpha, np.zeros(len(more))])
+        new._inverse = None
+        return new
+
+    def predict(self, features: Floats) -> tuple[Floats, Floats]:
+        """Mean and variance, without noise, at each row."""
+        covariance = self.signal * kernel(features * self.scale, self.points)[0]
+        white = covariance @ self._whiten.T
+        variance = self.signal - (white * white).sum(axis=1)
+        return self.mean + covariance @ self._alpha, np.maximum(variance, 1e-12)
+
+    def slopes(self, features: Floats, columns: Ints) -> tuple[Floats, Floats, Floats, Floats]:
+        """Mean and variance at each row, and their derivatives by some columns of the features, shape (rows, columns)."""
+        if self._inverse is None:
+            self._inverse = self._whiten.T @ self._whiten
+        scaled = features * self.scale
+        correlation, slope = kernel(scaled, self.points)
+        covariance = self.signal * correlation
+        solved = covariance @ self._inverse
+        variance = self.signal - (solved * covariance).sum(axis=1)
+        slope *= 2.0 * self.signal
+        here, there, scale = scaled[:, columns], self.points[:, columns], self.scale[columns]
+
+        def along(factor: Floats) -> Floats:
+            weighted = slope * factor
+            return np.asarray(scale * (here * weighted.sum(axis=1)[:, None] - weighted @ there))
+
+        return (
+            self.mean + covariance @ self._alpha,
+            np.maximum(variance, 1e-12),
+            along(self._alpha[None, :]),
+            -2.0 * along(solved),
+        )
+
+
+class Success:
+    """How likely a trial is to end well, by those near it: (a w + sum k ok) / (w + sum k), with a the share overall that
+    counts as much as w = 0.1 of a trial. Near is nearer than for losses, as failures may begin at a sharp border.
+    """
+
+    def __init__(self, features: Floats, ok: NDArray[np.bool_], lengthscales: Floats, groups: Ints) -> None:
+        self.scale = (1.0 / np.minimum(lengthscales, 0.15 * math.sqrt(len(lengthscales))))[groups]
+        self._points = features * self.scale
+        self._ok = ok.astype(np.float64)
+        self._weight = 0.1
+        self._share = self._weight * (self._ok.sum() + 0.5) / (len(ok) + 1.0)
+
+    def log(self, features: Floats) -> Floats:
+        """The logarithm of the probability at each row."""
+        k, _ = kernel(features * self.scale, self._points)
+        return np.asarray(np.log((self._share + k @ self._ok) / (self._weight + k.sum(axis=1))))
+
+    def slopes(self, features: Floats, columns: Ints) -> tuple[Floats, Floats]:
+        """The same, and its derivative by some columns of the features."""
+        scaled = features * self.scale
+        k, slope = kernel(scaled, self._points)
+        good, total = self._share + k @ self._ok, self._weight + k.sum(axis=1)
+        weighted = 2.0 * slope * (self._ok[None, :] / good[:, None] - 1.0 / total[:, None])
+        here, there = scaled[:, columns], self._points[:, columns]
+        return np.log(good / total), self.scale[columns] * (
+            here * weighted.sum(axis=1)[:, None] - weighted @ there
+        )

@@ -1,0 +1,414 @@
+"""GP: Bayesian optimisation with a Gaussian process, for trials that cost more than a few milliseconds of thought.
+
+What there is to know is in the modules beside this one: `codes` makes numbers of points, `transform` of losses, `model` is
+the process and `acquire` the search for the next point. Here they are put together, and kept from costing more
+the longer a study gets.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from luthier.optimizers.base import Optimizer
+from luthier.optimizers.gp import acquire, transform
+from luthier.optimizers.gp.codes import Bools, Codes, Floats, Ints
+from luthier.optimizers.gp.model import Posterior, Prior, Success, fit
+from luthier.optimizers.gp.threads import one_thread
+from luthier.optimizers.quasirandom import Sequence01
+from luthier.optimizers.wrap import at_least, one_objective, propose, unique
+from luthier.space import Params, Scalar
+from luthier.study import Problem, Proposal, State, Trial
+
+EXACT = 300
+"""Up to so many trials the model sees all of them, then a part."""
+FITTED = 200
+"""Hyperparameters are fitted to at most so many trials."""
+OFTEN = 30
+"""Up to so many trials there is a fit for each, then for every twentieth part more."""
+FRESH = 64
+"""At this and at every doubling the fits begin anew, so that a study can be taken up again without repeating them all."""
+FAILURES = 100
+"""So many of the latest failures are remembered."""
+TRANSFORMS = {"plain": transform.plain, "bounded": transform.bounded}
+"""Each has hyperparameters of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class GP:
+    """Bayesian optimisation with a Gaussian process: the fewest trainings, in spaces of every kind. One objective.
+
+    `initial` is how many points are spread evenly before the model is asked; by default 2 and half the number
+    of parameters, within 4 and 12.
+    """
+
+    initial: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.initial is not None:
+            at_least(1, initial=self.initial)
+
+    def start(self, problem: Problem) -> Optimizer:
+        """An optimiser for a problem of one objective; raises InvalidStudy for more."""
+        one_objective(problem, "gp")
+        return unique(Process(problem, self), problem)
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """A model of what was told, through one of the transforms."""
+
+    posteriors: tuple[Posterior, ...]
+    """One for the most probable hyperparameters, others for other probable ones."""
+    warped: transform.Warped
+    chosen: Ints
+    """Which of the usable trials it has seen."""
+
+    @property
+    def posterior(self) -> Posterior:
+        """The most probable one."""
+        return self.posteriors[0]
+
+
+class Process:
+    """The optimiser itself: it may propose a point again where all the points it can think of were tried."""
+
+    def __init__(self, problem: Problem, settings: GP) -> None:
+        self._problem = problem
+        self.codes = Codes(problem.space)
+        parameters = len(self.codes.names)
+        self._initial = settings.initial or min(max(2 + math.ceil(parameters / 2), 4), 12)
+        self._sequence = Sequence01(parameters)
+        self._scramble: int | None = None
+        self._told = 0
+        self._usable = _Table(parameters, len(self.codes.groups))
+        self._failed = _Table(parameters, len(self.codes.groups))
+        self._seen: list[int] = []
+        self._keys: acquire.Keys | None = None
+        self._beliefs: dict[str, Belief | None] = {}
+        self._thetas: dict[tuple[str, int], Floats] = {}
+
+    # --- learning ----------------------------------------------------------------------------
+
+    def tell(self, finished: Sequence[Trial]) -> None:
+        if not finished:
+            return
+        self._told += len(finished)
+        if self._scramble is None:
+            self._scramble = _noted(finished)
+        codes = self.codes
+        rows = codes.encoded([trial.params for trial in finished])
+        active = ~np.isnan(rows)
+        features = codes.features(rows, active)
+        self._seen += codes.keys(rows, active).tolist()
+        for i, trial in enumerate(finished):
+            if trial.state is State.STOPPED:
+                continue
+            loss = self._loss(trial)
+            good = math.isfinite(loss) and self._problem.feasible(trial.metrics)
+            if math.isfinite(loss):
+                self._usable.add(rows[i], features[i], loss, good, trial.number)
+            if not good:
+                self._failed.add(rows[i], features[i], loss, good, trial.number)
+        self._beliefs.clear()
+        self._keys = None
+
+    def _loss(self, trial: Trial) -> float:
+        if trial.state is not State.COMPLETED:
+            return math.nan
+        objective = self._problem.objective
+        return objective.sign * trial.metrics.get(objective.metric, math.nan)
+
+    # --- proposing ---------------------------------------------------------------------------
+
+    def ask(self, pending: Sequence[Trial], rng: np.random.Generator) -> Proposal:
+        place, known = self._told + len(pending), len(self._usable)
+        if not self.codes.names:
+            return propose(self._problem, self._problem.space.sample(rng), by="gp", why="the only point")
+        if known + len(pending) < self._initial or known < min(3, self._initial):
+            return self._spread(place, pending, rng)
+        with one_thread():
+            belief = self.belief(("plain", "bounded")[place % 2])
+            if belief is not None:
+                return self._modelled(belief, pending, rng)
+        why = "all values are equal so far"
+        return propose(self._problem, self._problem.space.sample(rng), by="random", why=why)
+
+    def _spread(self, place: int, pending: Sequence[Trial], rng: np.random.Generator) -> Proposal:
+        """A point of Sobol's sequence, beginning in the middle; every value of a Choice has its turn."""
+        codes = self.codes
+        scramble = self._scramble if self._scramble is not None else _noted(pending)
+        if scramble is None:
+            scramble = int(rng.integers(1, 2**31))
+        units = self._sequence.point(place, scramble)
+        if place == 0:
+            units = np.full(len(units), 0.5)
+        row = codes.placed(units[None, :])[0]
+        for i in codes.unordered:
+            turns = np.random.default_rng([scramble, int(i)]).permutation(codes.categories[i])
+            row[i] = turns[place % len(turns)]
+        why = f"the first {self._initial} points"
+        return propose(self._problem, codes.decode(row), by="gp", why=why, scramble=scramble)
+
+    def _modelled(self, belief: Belief, pending: Sequence[Trial], rng: np.random.Generator) -> Proposal:
+        codes, posterior = self.codes, belief.posterior
+        waiting = codes.encoded([trial.params for trial in pending])
+        there = ~np.isnan(waiting)
+        told = self._told_keys()
+        seen = np.sort(np.concatenate([told, codes.keys(waiting, there)])) if len(waiting) else told
+        good = self._usable.good[belief.chosen]
+        success = self._success(belief) if len(self._failed) else None
+        parts = self._parts(belief, codes.features(waiting, there), good)
+        score = acquire.Score(codes, parts, success)
+        count = acquire.CANDIDATES[self._told > 150]
+        order = np.argsort(np.where(good, posterior.means, np.inf), kind="stable")
+        rows = _filled(self._usable.rows[belief.chosen[order[: max(acquire.TOP, len(order) // 4)]]], rng)
+        best = rows[: acquire.TOP]
+        looked = acquire.candidates(codes, best, rows, posterior.lengthscales, count, rng)
+        starts = codes.snap(
+            np.where(
+                codes.categories > 0,
+                best[[0, 0]],
+                acquire.reflected(best[[0, 0]] + 0.1 * rng.standard_normal((2, len(codes.names)))),
+            )
+        )
+        box = acquire.Box(np.zeros(len(codes.names)), np.ones(len(codes.names)))
+        found, _ = acquire.maximise(score, looked, starts, posterior.lengthscales, seen, box)
+        if not len(found):
+            why = "all points it could think of were tried"
+            return propose(self._problem, self._problem.space.sample(rng), by="random", why=why)
+        return self._explained(found[0], belief)
+
+    def _parts(self, belief: Belief, waiting: Floats, good: Bools) -> list[tuple[Posterior, acquire.Rule]]:
+        """What is believed once the trials at `waiting` end as expected, and what makes a point worth trying then."""
+        posterior = belief.posterior
+        if not good.any():
+            return [(posterior, _indifferent)]
+        if len(waiting) >= 3 and len(waiting) % 2:
+            # arXiv:2408.11527: as good as the best optimistic guess at a known point.
+            conditioned = posterior.given(waiting)
+            mean, variance = conditioned.predict(posterior.points / posterior.scale)
+            known = np.argmin(np.where(good, mean - 1.8 * np.sqrt(variance), np.inf))
+            return [(conditioned, acquire.pure_exploration(float(mean[known])))]
+        return [
+            (posterior.given(waiting), acquire.expected_improvement(_least(posterior, good, waiting)))
+            for posterior in belief.posteriors
+        ]
+
+    def _success(self, belief: Belief) -> Success:
+        bad = self._failed.features[-FAILURES:]
+        fine = belief.chosen[self._usable.good[belief.chosen]]
+        features = np.vstack([self._usable.features[fine], bad])
+        ok = np.arange(len(features)) < len(fine)
+        return Success(features, ok, belief.posterior.lengthscales, self.codes.groups)
+
+    def _explained(self, row: Floats, belief: Belief) -> Proposal:
+        features = self.codes.features(row[None, :])
+        posterior = belief.posterior
+        mean, variance = posterior.predict(features)
+        distance = ((features * posterior.scale - posterior.points[: posterior.seen]) ** 2).sum(axis=1)
+        nearest = self._usable.numbers[belief.chosen[int(np.argmin(distance))]]
+        near = variance[0] < 0.25 * posterior.signal
+        loss, sd = _losses(belief, mean, variance)
+        tag: dict[str, Scalar] = {
+            "why": f"exploit near #{nearest}" if near else "explore",
+            "mean": _six(self._problem.objective.sign * float(loss[0])),
+            "sd": _six(float(sd[0])),
+        }
+        return propose(self._problem, self.codes.decode(row), by="gp", **tag)
+
+    def predict(self, rows: Sequence[Params]) -> tuple[Floats, Floats]:
+        """Mean and standard deviation of what a trial at each point would measure; shapes (rows,). NaN before the model is
+        there.
+        """
+        codes = self.codes
+        points = codes.encoded(rows)
+        with one_thread():
+            belief = self.belief("plain") if len(self._usable) >= 2 else None
+            if belief is None:
+                return np.full(len(rows), np.nan), np.full(len(rows), np.nan)
+            mean, variance = belief.posterior.predict(codes.features(points, ~np.isnan(points)))
+        loss, sd = _losses(belief, mean, variance)
+        return self._problem.objective.sign * loss, sd
+
+    # --- the model ---------------------------------------------------------------------------
+
+    def belief(self, slot: str) -> Belief | None:
+        """The model through the transform `slot`; None where all losses are equal."""
+        if slot not in self._beliefs:
+            self._beliefs[slot] = self._believed(slot)
+        return self._beliefs[slot]
+
+    def _believed(self, slot: str) -> Belief | None:
+        usable = self._usable
+        warped = TRANSFORMS[slot](usable.losses)
+        if warped is None:
+            return None
+        theta = self._theta(slot, len(usable))
+        chosen = self._chosen(theta)
+        features, z = usable.features[chosen], warped.z[chosen]
+        thetas = self._also(slot, theta, len(usable))
+        posteriors = tuple(Posterior(theta, features, self.codes.groups, z) for theta in thetas)
+        return Belief(posteriors, warped, chosen)
+
+    def _chosen(self, theta: Floats) -> Ints:
+        """Which trials the model sees: all; later those around the best one, and in turn some from everywhere."""
+        usable = self._usable
+        count = len(usable)
+        if count <= EXACT:
+            return np.arange(count)
+        if (self._told // 2) % 2:
+            return _part(usable.losses, EXACT // 3, EXACT // 3, EXACT - 2 * (EXACT // 3))
+        scale = np.exp(-theta[:-3])[self.codes.groups]
+        away = (usable.features - usable.features[int(np.argmin(usable.losses))]) * scale
+        return np.sort(np.argpartition((away * away).sum(axis=1), EXACT)[:EXACT])
+
+    def _theta(self, slot: str, count: int) -> Floats:
+        """The hyperparameters for so many usable trials: from the last fit that is due until then.
+
+        Each fit begins where the one before it ended, so it depends on what was told alone, and not on which of them
+        were made in this process.
+        """
+        due = _schedule(self._initial + (self._initial + (slot == "bounded")) % 2, count) or [count]
+        fresh = max((i for i in range(1, len(due)) if _doubled(due[i - 1], due[i], FRESH)), default=0)
+        last = max((i for i in range(fresh, len(due)) if (slot, due[i]) in self._thetas), default=fresh - 1)
+        for i in range(last + 1, len(due)):
+            before = self._thetas[slot, due[i - 1]] if i > fresh else None
+            thorough = before is None or _doubled(due[i - 1], due[i], 16)
+            self._thetas[slot, due[i]] = self._fitted(slot, due[i], before, thorough)
+        return self._thetas[slot, due[-1]]
+
+    def _also(self, slot: str, theta: Floats, count: int) -> list[Floats]:
+        return [theta]
+
+    def _fitted(self, slot: str, count: int, before: Floats | None, thorough: bool) -> Floats:
+        codes, usable = self.codes, self._usable
+        prior = Prior.of((codes.categories > 0).tolist(), float(usable.alive[:count].sum(axis=1).mean()))
+        warped = TRANSFORMS[slot](usable.losses[:count])
+        if warped is None:
+            return prior.centre
+        share = (2 * FITTED) // 5
+        part = np.arange(count) if count <= FITTED else _part(warped.z, share, 0, FITTED - share)
+        starts = [] if before is None else [(before, 12)]
+        if thorough:
+            starts += [(start, 24) for start in prior.starts()]
+        return fit(usable.features[part], codes.groups, warped.z[part], prior, starts)
+
+    def _told_keys(self) -> acquire.Keys:
+        if self._keys is None:
+            self._keys = np.sort(np.array(self._seen, dtype=np.uint64))
+        return self._keys
+
+
+class _Table:
+    """Trials as arrays that grow: their rows, features and losses, whether all was well, and their numbers."""
+
+    def __init__(self, parameters: int, features: int) -> None:
+        self._count = 0
+        self._rows = np.empty((64, parameters))
+        self._features = np.empty((64, features))
+        self._losses = np.empty(64)
+        self._good = np.empty(64, dtype=bool)
+        self._numbers = np.empty(64, dtype=np.int64)
+
+    def add(self, row: Floats, features: Floats, loss: float, good: bool, number: int) -> None:
+        if self._count == len(self._losses):
+            for name in ("_rows", "_features", "_losses", "_good", "_numbers"):
+                old = getattr(self, name)
+                setattr(self, name, np.concatenate([old, np.empty_like(old)]))
+        i = self._count
+        self._rows[i], self._features[i], self._losses[i] = row, features, loss
+        self._good[i], self._numbers[i] = good, number
+        self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def rows(self) -> Floats:
+        return self._rows[: self._count]
+
+    @property
+    def alive(self) -> Bools:
+        return np.asarray(~np.isnan(self.rows))
+
+    @property
+    def features(self) -> Floats:
+        return self._features[: self._count]
+
+    @property
+    def losses(self) -> Floats:
+        return self._losses[: self._count]
+
+    @property
+    def good(self) -> Bools:
+        return self._good[: self._count]
+
+    @property
+    def numbers(self) -> Ints:
+        return self._numbers[: self._count]
+
+
+def _schedule(first: int, count: int) -> list[int]:
+    """The numbers of trials at which a fit is due, up to `count`: every second (the other transform has its turn
+    between them), later when there are a twentieth more.
+    """
+    due = []
+    while first <= count:
+        due.append(first)
+        step = 2 if first + 2 <= OFTEN else max(2, math.ceil(0.05 * first))
+        first += step + step % 2
+    return due
+
+
+def _doubled(before: int, now: int, least: int) -> bool:
+    """Whether a power of two of at least `least` lies above `before`, and not above `now`."""
+    power = 1 << (now.bit_length() - 1)
+    return before < power and power >= least
+
+
+def _part(losses: Floats, best: int, recent: int, spread: int) -> Ints:
+    """The numbers of so many of the best and of the latest values, and of others in even steps through all of them."""
+    count = len(losses)
+    taken = np.zeros(count, dtype=bool)
+    taken[np.argpartition(losses, best)[:best]] = True
+    taken[count - recent :] = True
+    others = np.flatnonzero(~taken)
+    taken[others[np.linspace(0, len(others) - 1, min(spread, len(others))).astype(np.int64)]] = True
+    return np.flatnonzero(taken)
+
+
+def _filled(rows: Floats, rng: np.random.Generator) -> Floats:
+    """The rows with any values for what does not exist in them, so that it is at hand once it does."""
+    return np.where(np.isnan(rows), 0.5, rows)
+
+
+def _losses(belief: Belief, mean: Floats, variance: Floats) -> tuple[Floats, Floats]:
+    """Mean and standard deviation in losses, noise included."""
+    sd = np.sqrt(variance + belief.posterior.noise)
+    back = belief.warped.inverse
+    return back(mean), 0.5 * (back(mean + sd) - back(mean - sd))
+
+
+def _least(posterior: Posterior, good: Bools, waiting: Floats) -> float:
+    """The lowest mean at a point that is known or will be: what there is to improve upon."""
+    expected = posterior.predict(waiting)[0].min() if len(waiting) else np.inf
+    return float(min(posterior.means[good].min(), expected))
+
+
+def _indifferent(mean: Floats, variance: Floats) -> tuple[Floats, Floats, Floats]:
+    """Where nothing is feasible yet, only the chance of that counts."""
+    return np.zeros(len(mean)), np.zeros(len(mean)), np.zeros(len(mean))
+
+
+def _noted(trials: Sequence[Trial]) -> int | None:
+    """The scramble in the tag of the first trial that has one."""
+    notes = ((trial.number, note) for trial in trials if isinstance(note := trial.tag.get("scramble"), int))
+    return min(notes, default=(0, None))[1]
+
+
+def _six(x: float) -> float:
+    return float(f"{x:.6g}")
