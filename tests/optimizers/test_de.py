@@ -38,8 +38,10 @@ def test_a_child_takes_the_slot_it_was_made_for_and_only_if_it_is_no_worse() -> 
 
     tell(4, 9.0, slot=1)
     assert "4" not in parents()
-    tell(5, 0.5, slot=1)  # slot 2 is next in turn, and makes no step from itself
-    assert parents() == {"0", "3", "5"}
+    tell(5, 0.5, slot=1)
+    assert parents() == {"0"}  # the best of four, a fifth of which is one
+    tell(6, -1.0, slot=2)
+    assert parents() == {"6"}
 
 
 def test_workers_are_given_different_slots() -> None:
