@@ -27,6 +27,6 @@ lock() {
 }
 
 # The development lock comes first; the others take the same versions, so one .venv serves them all.
-lock dev --group dev --extra sklearn --extra data --extra postgres "$@"
+lock dev --group dev --extra sklearn --extra data --extra postgres --extra plot "$@"
 lock demo --group demo --extra sklearn --constraint requirements/dev.lock "$@"
 lock bench --group bench --extra sklearn --extra data --extra postgres --constraint requirements/dev.lock "$@"
