@@ -34,15 +34,18 @@ class Tuner:
         self.optimizer = plugins.algorithm(algorithm).start(self.problem)
         self.number = 0
 
+    @staticmethod
+    def trial_of(number: int, params: Params) -> Trial:
+        """A running trial of these parameters."""
+        return Trial(number, params, State.RUNNING, 1)
+
     def ask(self) -> dict[str, Any]:
         """The next configuration."""
         proposal = self.optimizer.ask((), self.spec.rng(self.number))
         if proposal is None:  # a finite space was tried out
-            self.trial = Trial(
-                self.number, self.problem.space.sample(self.spec.rng(self.number)), State.RUNNING, 1
-            )
+            self.trial = self.trial_of(self.number, self.problem.space.sample(self.spec.rng(self.number)))
         else:
-            self.trial = Trial(self.number, proposal.params, State.RUNNING, 1, tag=proposal.tag)
+            self.trial = replace(self.trial_of(self.number, proposal.params), tag=proposal.tag)
         return dict(self.trial.params)
 
     def tell(self, config: Params, loss: float) -> None:
