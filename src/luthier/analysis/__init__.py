@@ -1,6 +1,29 @@
-"""What it means: how a study went, as tables and traces."""
+"""What it means: how a study went, as tables and traces, and which parameters mattered."""
 
+from luthier.analysis.course import Distribution, Span, distribution, timeline
+from luthier.analysis.forest import Forest
+from luthier.analysis.importance import Importance, importance
+from luthier.analysis.surface import Contour, Observed, Slice, contour_of, predict, slice_of
 from luthier.analysis.table import flat, rows, to_pandas, uncertainty
 from luthier.analysis.trace import incumbent
 
-__all__ = ["flat", "incumbent", "rows", "to_pandas", "uncertainty"]
+__all__ = [
+    "Contour",
+    "Distribution",
+    "Forest",
+    "Importance",
+    "Observed",
+    "Slice",
+    "Span",
+    "contour_of",
+    "distribution",
+    "flat",
+    "importance",
+    "incumbent",
+    "predict",
+    "rows",
+    "slice_of",
+    "timeline",
+    "to_pandas",
+    "uncertainty",
+]
