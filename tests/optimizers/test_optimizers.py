@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 
 from luthier.errors import InvalidStudy
-from luthier.optimizers import Auto, Evolution, Grid, Random, Sobol, merit, unique, usable
+from luthier.optimizers import (
+    CMAES,
+    DE,
+    TPE,
+    Auto,
+    Evolution,
+    Grid,
+    Random,
+    Sobol,
+    merit,
+    unique,
+    usable,
+)
 from luthier.optimizers.auto import SMALL
 from luthier.optimizers.evolution import mutate
 from luthier.optimizers.quasirandom import Sequence01
@@ -233,11 +245,13 @@ def test_unique_never_ends_an_endless_space() -> None:
 
 def test_the_whole_training_is_proposed_where_there_is_a_fidelity() -> None:
     deep = Problem(CUBE.space, CUBE.objectives, fidelity=Fidelity("epochs", 1, 81))
-    for algorithm in (Random(), Sobol(), Grid(), Evolution(), Auto()):
+    for algorithm in (Random(), Sobol(), Grid(), Evolution(), DE(), TPE(), CMAES(), Auto()):
         assert {trial.fidelity for trial in play(algorithm.start(deep), deep, sphere, 15)} == {81}
 
 
-@pytest.mark.parametrize("algorithm", [Random(), Sobol(), Grid(), Evolution(), Auto()], ids=repr)
+@pytest.mark.parametrize(
+    "algorithm", [Random(), Sobol(), Grid(), Evolution(), DE(), TPE(), CMAES(), Auto()], ids=repr
+)
 def test_the_work_of_asking_does_not_grow_with_the_study(algorithm: Random) -> None:
     """Counted in calls of Python functions, which no busy machine can change."""
     wide = problem({f"p{i}": (Float(0, 1), Int(0, 10**6))[i % 2] for i in range(10)})

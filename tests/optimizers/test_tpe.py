@@ -145,6 +145,21 @@ def test_it_keeps_a_bounded_number_of_trials_of_all_ages() -> None:
     assert (ages > 0.94).sum() > 400
 
 
+def test_the_work_of_asking_is_bounded() -> None:
+    """10,000 trials make no more kernels than 1,000 do, and no more numbers of each."""
+    optimizer = _TPE(CUBE, TPE())
+    rng = np.random.default_rng(0)
+    kernels = []
+    for until in (1_000, 10_000):
+        start = optimizer._told
+        optimizer.tell(
+            [finished(i, CUBE.space.sample(rng), float(rng.random())) for i in range(start, until)]
+        )
+        kernels.append([density._kernels.shape for density in optimizer._densities(MOST_GOOD, [])])
+    assert kernels[1] == [(9, MOST_GOOD + 1), kernels[1][1]]
+    assert kernels[1][1][1] <= 1.1 * kernels[0][1][1]
+
+
 @pytest.mark.parametrize(
     "wrong", [{"startup": 0}, {"candidates": 0.5}, {"gamma": 0}, {"gamma": 1.1}, {"bandwidth": True}]
 )

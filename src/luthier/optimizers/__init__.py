@@ -2,22 +2,28 @@
 
 from luthier.optimizers.auto import Auto
 from luthier.optimizers.base import Algorithm, Optimizer
+from luthier.optimizers.cmaes import CMAES
+from luthier.optimizers.de import DE
 from luthier.optimizers.evolution import Evolution
 from luthier.optimizers.gp import GP
 from luthier.optimizers.grid import Grid
 from luthier.optimizers.quasirandom import Sobol
 from luthier.optimizers.random import Random
+from luthier.optimizers.tpe import TPE
 from luthier.optimizers.wrap import merit, unique, usable
 
 __all__ = [
     "GP",
     "Algorithm",
     "Auto",
+    "CMAES",
+    "DE",
     "Evolution",
     "Grid",
     "Optimizer",
     "Random",
     "Sobol",
+    "TPE",
     "merit",
     "unique",
     "usable",

@@ -53,7 +53,7 @@ class CMAES:
 
     population: int = 0
     sigma: float = 0.2
-    startup: int = 10
+    startup: int = 5
 
     def __post_init__(self) -> None:
         at_least(0, population=self.population, startup=self.startup)
