@@ -140,8 +140,8 @@ class _CMAES:
             self._search = Search(self._cube, size, mean, spread, self._cube.shares)
 
     def _begun(self) -> Search:
-        """The search from what is known: around the best tenth, as wide as these lie apart and `sigma` more (WS-CMA-ES,
-        eq. 9).
+        """The search from what is known: around the best tenth, as wide as these lie apart and `sigma` more (the promising
+        distribution of WS-CMA-ES).
         """
         cube = self._cube
         rows = np.array([told.row for told in self._best[: math.ceil(BEST * self._measured)]])
@@ -180,7 +180,7 @@ class Search:
         self._smooth = np.array(
             [column not in cube.edges for column in cube.numeric.tolist()], dtype=np.bool_
         )
-        self._alpha = 1 - 0.73 ** (1 / max(len(self._cells) + len(cube.spans), 1))  # CatCMA, eq. 22
+        self._alpha = 1 - 0.73 ** (1 / max(len(self._cells) + len(cube.spans), 1))  # as in CatCMA
         self._categories = Categories(shares, self._alpha)
         self._decompose()
 
@@ -235,7 +235,7 @@ class Search:
         known = ~np.isnan(x)
         y = (self._latent(told, x) - self._mean) / self._sigma
         length = np.sqrt(np.square((y @ self._B) / self._D).sum(axis=1))
-        # Clip what was not drawn from this distribution (Injecting, eq. 4 and 5).
+        # Clip what was not drawn from this distribution ("Injecting", with its c_y).
         fresh = np.array([one.fresh for one in told])
         clip = np.where(
             fresh, 1.0, np.minimum(1.0, (math.sqrt(n) + 2 * n / (n + 2)) / np.maximum(length, 1e-30))
@@ -281,7 +281,7 @@ class Search:
         return np.asarray(np.clip(drawn, low, high))
 
     def _widen(self) -> None:
-        """See to it that every whole number can leave its cell (CMAwM, section 4)."""
+        """See to it that every whole number can leave its cell (the margin of CMAwM)."""
         from scipy.special import ndtr, ndtri
 
         alpha = self._alpha
@@ -290,7 +290,7 @@ class Search:
             cell = int(np.searchsorted(edges, mean, side="right"))
             if cell in (0, len(edges)):
                 edge = float(edges[0] if cell == 0 else edges[-1])
-                away = min(abs(mean - edge), -float(ndtri(alpha)) * deviation)  # CMAwM, eq. 13
+                away = min(abs(mean - edge), -float(ndtri(alpha)) * deviation)  # lowest and highest cell
                 self._mean[i] = edge - away if cell == 0 else edge + away
                 continue
             low, high = float(edges[cell - 1]), float(edges[cell])
@@ -298,18 +298,14 @@ class Search:
             if min(below, above) >= alpha / 2:
                 continue
             inside = 1 - below - above
-            below, above = max(below, alpha / 2), max(above, alpha / 2)  # CMAwM, eq. 14 and 15
+            below, above = max(below, alpha / 2), max(above, alpha / 2)
             excess = 1 - below - above - inside
             share = excess / (below + above + inside - 1.5 * alpha)
-            below, above = (
-                below + share * (below - alpha / 2),
-                above + share * (above - alpha / 2),
-            )  # eq. 17, 18
+            below += share * (below - alpha / 2)
+            above += share * (above - alpha / 2)
             under, over = -float(ndtri(below)), -float(ndtri(above))
-            self._mean[i] = (low * over + high * under) / (under + over)  # eq. 19
-            factor = (
-                (high - low) / (under + over) / deviation
-            )  # eq. 20, kept in C instead of a matrix of its own
+            self._mean[i] = (low * over + high * under) / (under + over)
+            factor = (high - low) / (under + over) / deviation  # CMAwM keeps it apart from C, as A
             self._C[i, :] *= factor
             self._C[:, i] *= factor
             self._p_c[i] *= factor
@@ -322,7 +318,7 @@ class Search:
 
 class Categories:
     """A distribution over each choice, moved by the natural gradient, at a rate that follows the signal in it (ASNG:
-    Y. Akimoto et al., ICML 2019, arXiv:1905.08537, as in CatCMA, section 3.3).
+    Y. Akimoto et al., ICML 2019, arXiv:1905.08537, as in CatCMA).
     """
 
     def __init__(self, shares: Sequence[Floats], alpha: float) -> None:
@@ -354,7 +350,7 @@ class Categories:
         self._hold()
 
     def _hold(self) -> None:
-        """Keep each value likely enough to come up again (CatCMA, eq. 20 and 21)."""
+        """Keep each value likely enough to come up again (the margin of CatCMA)."""
         for i, (q, least) in enumerate(zip(self.shares, self._least, strict=True)):
             least = min(least, 0.5 / len(q))
             q = np.maximum(q, least)
