@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier import plugins, preflight
+from luthier.analysis import Contour, Importance, Slice, contour_of, importance, predict, slice_of
 from luthier.analysis.table import rows, to_pandas
 from luthier.clock import SystemClock
 from luthier.engine.asking import Asker, OpenTrial
@@ -24,6 +25,7 @@ from luthier.objectives.context import Task
 from luthier.objectives.crossval import CrossValidation
 from luthier.objectives.function import as_task, metrics_of
 from luthier.optimizers.base import Algorithm
+from luthier.plots import Plots
 from luthier.progress import display, saying
 from luthier.space import Scalar, Space
 from luthier.stopping.base import StoppingPolicy
@@ -273,6 +275,32 @@ class Study:
     def to_pandas(self) -> Any:
         """A DataFrame with a row per trial: number, state, parameters, metrics, reason, times."""
         return to_pandas(rows(self.history))
+
+    # --- what it means -----------------------------------------------------------------------
+
+    def importance(self) -> list[Importance]:
+        """Which share of the objective's variance over the space each parameter explains by itself, the most important
+        first, with its standard error. Raises LuthierError below ten completed trials, as the next three do.
+        """
+        return importance(self.history)
+
+    def predict(self, params: Mapping[str, Scalar]) -> tuple[float, float]:
+        """What the objective is to be expected at a point of the space, and its standard deviation, noise included."""
+        mean, sd = predict(self.history, [params])
+        return float(mean[0]), float(sd[0])
+
+    def slice(self, name: str) -> Slice:
+        """The objective along one parameter, on average over the others: values, mean, standard deviation, trials."""
+        return slice_of(self.history, name)
+
+    def contour(self, a: str, b: str) -> Contour:
+        """The objective over two parameters, on average over the others."""
+        return contour_of(self.history, a, b)
+
+    @property
+    def plot(self) -> Plots:
+        """Plots of the trials as of now: `study.plot.importance()`. Needs the extra 'plot'."""
+        return Plots(lambda: self.history)
 
     def replay(self, number: int) -> Proposal | None:
         """The decision that led to a trial, made once more from what was known at that time; equal to what is recorded

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from luthier.study import History, State
 
+CLOSE_SECONDS = 0.001
+"""Trials that overlap by less do not: one began when the other ended."""
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -40,7 +43,8 @@ def timeline(history: History) -> list[Span]:
     for start, number in started:
         trial = history[number]
         end = trial.ended if trial.state.ended else None
-        lane = next((i for i, until in enumerate(free) if until <= start), len(free))
+        idle = [i for i, until in enumerate(free) if until <= start + CLOSE_SECONDS]
+        lane = max(idle, key=lambda i: free[i], default=len(free))  # what became free last goes on first
         free[lane : lane + 1] = [np.inf if end is None else end]
         spans.append(Span(number, lane, trial.worker, start, end, trial.state))
     return spans

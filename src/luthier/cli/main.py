@@ -19,6 +19,8 @@ COMMANDS = {
     "list": "luthier.cli.look:list_studies",
     "show": "luthier.cli.look:show",
     "trials": "luthier.cli.look:trials",
+    "importance": "luthier.cli.plot:importance",
+    "plot": "luthier.cli.plot:plot",
     "stop": "luthier.cli.change:stop",
     "delete": "luthier.cli.change:delete",
     "models": "luthier.cli.models:models",
