@@ -141,20 +141,31 @@ def data(n: int = 25, seed: int = 0) -> tuple[Codes, np.ndarray, np.ndarray]:
 def test_the_gradient_of_the_likelihood_is_that_of_finite_differences() -> None:
     codes, features, z = data()
     prior = model.Prior.of((codes.categories > 0).tolist(), 8.0)
+    data_ = model.Data(features, codes.groups, z, prior)
     rng = np.random.default_rng(1)
     for _ in range(5):
         theta = prior.centre + 0.5 * rng.standard_normal(len(prior.centre))
-        _, gradient = model.loss(theta, features, codes.groups, z, prior)
+        _, gradient = model.loss(theta, data_)
         step = 1e-5 * np.eye(len(theta))
-        numeric = [
-            (
-                model.loss(theta + s, features, codes.groups, z, prior)[0]
-                - model.loss(theta - s, features, codes.groups, z, prior)[0]
-            )
-            / 2e-5
-            for s in step
-        ]
+        numeric = [(model.loss(theta + s, data_)[0] - model.loss(theta - s, data_)[0]) / 2e-5 for s in step]
         assert np.allclose(gradient, numeric, rtol=1e-5, atol=1e-6)
+
+
+def test_hyperparameters_are_drawn_from_what_is_probable() -> None:
+    """With next to no data that is the prior; with much, near the best fit."""
+    prior = model.Prior.of([False, False], 2.0)
+    groups, rng = np.arange(2), np.random.default_rng(0)
+    nothing = model.Data(np.zeros((1, 2)), groups, np.zeros(1), prior)
+    draws = np.array(model.sampled(prior.centre, nothing, 400, 1, rng))
+    assert np.allclose(draws[:, :2].mean(axis=0), prior.centre[:2], atol=0.6)
+    assert np.allclose(draws[:, :2].std(axis=0), prior.spread[:2], rtol=0.3)
+    x = rng.random((60, 2))
+    much = model.Data(x, groups, np.sin(5 * x[:, 0]) - 0.2, prior)
+    best = model.fit(much, [(start, 50) for start in prior.starts()])
+    near = np.array(model.sampled(best, much, 100, 3, rng))
+    assert near[:, 0].std() < 0.5
+    assert abs(near[:, 0].mean() - best[0]) < 0.5
+    assert near[:, 1].mean() > 1.0, "the second makes no difference"
 
 
 def test_the_posterior_is_that_of_the_book() -> None:
@@ -192,14 +203,16 @@ def test_pending_points_leave_the_mean_and_take_uncertainty_away() -> None:
     assert np.all(conditioned.predict(waiting)[1] < 0.1 * posterior.predict(waiting)[1])
 
 
-@pytest.mark.parametrize("rule", [acquire.expected_improvement(-0.5), acquire.pure_exploration(-0.2)])
+@pytest.mark.parametrize(
+    "rule", [acquire.expected_improvement(np.array([-0.5, -0.7])), acquire.pure_exploration(-0.2)]
+)
 def test_the_slopes_of_a_score_are_those_of_finite_differences(rule: acquire.Rule) -> None:
     codes, features, z = data()
     theta = model.Prior.of((codes.categories > 0).tolist(), 8.0).centre
     posterior = model.Posterior(theta, features, codes.groups, z)
     other = model.Posterior(theta + 0.3, features, codes.groups, z)
     success = model.Success(features, np.arange(len(z)) % 3 > 0, posterior.lengthscales, codes.groups)
-    score = acquire.Score(codes, [(posterior, rule), (other, rule)], success)
+    score = acquire.Score(codes, model.Mixture([posterior, other]), rule, success)
     rows = codes.random(6, np.random.default_rng(3))
     value, slope = score.slopes(rows)
     assert np.allclose(value, score(rows))
@@ -361,12 +374,12 @@ def test_a_study_of_thousands_costs_no_more_than_one_of_hundreds(monkeypatch: py
     proposed(found, 5000)
     fits = [size for size in sizes if size == optimizer.FITTED]
     assert max(sizes) <= optimizer.EXACT
-    assert len(fits) < 400
+    assert len(fits) < 800
     sizes.clear()
     proposed(found, 5001)
     found.tell(sampled(given, function, 2, seed=7))
     proposed(found, 5002)
-    assert len(sizes) <= 2, "no fit is due, so nothing is fitted"
+    assert len(sizes) <= 2 * (1 + optimizer.DRAWS), "no fit is due, so nothing is fitted"
 
 
 def test_the_fits_to_repeat_are_few_at_any_number_of_trials() -> None:

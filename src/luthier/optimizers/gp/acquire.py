@@ -8,18 +8,18 @@ what is continuous and by trying every neighbour along what is not.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from luthier.optimizers.gp.codes import Bools, Codes, Floats, Ints
-from luthier.optimizers.gp.model import Posterior, Success
+from luthier.optimizers.gp.model import Mixture, Success
 
 Keys = NDArray[np.uint64]
 Rule = Callable[[Floats, Floats], tuple[Floats, Floats, Floats]]
-"""From mean and variance to a value to be maximised, and its derivatives by both."""
+"""From mean and variance, shape (posteriors, rows), to a value to be maximised, and its derivatives by both."""
 
 CANDIDATES = (768, 512)
 """How many points are looked at before any is improved: with up to 150 trials, and with more."""
@@ -48,12 +48,12 @@ def log_improvement(z: Floats) -> tuple[Floats, Floats]:
     return value, np.exp(np.minimum(log_ndtr(z) - value, 60.0))
 
 
-def expected_improvement(best: float) -> Rule:
-    """The logarithm of by how much a point is expected to fall below `best`."""
+def expected_improvement(best: Floats) -> Rule:
+    """The logarithm of by how much a point is expected to fall below `best`, a number per posterior."""
 
     def rule(mean: Floats, variance: Floats) -> tuple[Floats, Floats, Floats]:
         sd = np.sqrt(variance)
-        z = (best - mean) / sd
+        z = (best[:, None] - mean) / sd
         value, slope = log_improvement(z)
         return np.log(sd) + value, -slope / sd, 0.5 * (1.0 - z * slope) / variance
 
@@ -80,16 +80,23 @@ def pure_exploration(threshold: float) -> Rule:
 
 
 class Score:
-    """Rules applied to the rows of a space, each with its posterior; where there are several, the mean of their exponentials."""
+    """A rule applied to the rows of a space; where there are several posteriors, the mean of its exponentials.
+
+    `success` is how likely trials end well.
+    """
 
     def __init__(
-        self, codes: Codes, parts: Sequence[tuple[Posterior, Rule]], success: Success | None = None
+        self,
+        codes: Codes,
+        mixture: Mixture,
+        rule: Rule,
+        success: Success | None = None,
     ) -> None:
-        self.codes, self.parts, self.success = codes, parts, success
+        self.codes, self.mixture, self.rule, self.success = codes, mixture, rule, success
 
     def __call__(self, rows: Floats) -> Floats:
         features = self.codes.features(rows)
-        value, _ = _mixed([rule(*posterior.predict(features))[0] for posterior, rule in self.parts])
+        value, _ = _mixed(self.rule(*self.mixture.predict(features))[0])
         return value if self.success is None else value + self.success.log(features)
 
     def slopes(self, rows: Floats) -> tuple[Floats, Floats]:
@@ -97,29 +104,21 @@ class Score:
         codes = self.codes
         active = codes.active(rows)
         features, columns = codes.features(rows, active), codes.columns[codes.climbs]
-        values, slopes = [], []
-        for posterior, rule in self.parts:
-            mean, variance, mean_slope, variance_slope = posterior.slopes(features, columns)
-            value, by_mean, by_variance = rule(mean, variance)
-            values.append(value)
-            slopes.append(by_mean[:, None] * mean_slope + by_variance[:, None] * variance_slope)
+        mean, variance, mean_slope, variance_slope = self.mixture.slopes(features, columns)
+        values, by_mean, by_variance = self.rule(mean, variance)
         value, shares = _mixed(values)
-        slope = sum(
-            (s * share[:, None] for s, share in zip(slopes, shares, strict=True)), np.zeros_like(slopes[0])
-        )
+        slope = ((shares * by_mean)[:, :, None] * mean_slope).sum(axis=0)
+        slope += ((shares * by_variance)[:, :, None] * variance_slope).sum(axis=0)
         if self.success is not None:
             log, log_slope = self.success.slopes(features, columns)
             value, slope = value + log, slope + log_slope
         return value, slope * active[:, codes.climbs]
 
 
-def _mixed(values: list[Floats]) -> tuple[Floats, Floats]:
-    """The log mean exp of several values for each row, and the share of each."""
-    if len(values) == 1:
-        return values[0], np.ones((1, len(values[0])))
-    stack = np.array(values)
-    most = stack.max(axis=0)
-    shares = np.exp(stack - most)
+def _mixed(values: Floats) -> tuple[Floats, Floats]:
+    """The logarithm of the mean over posteriors of the exponentials, and the share that each has in it."""
+    most = values.max(axis=0)
+    shares = np.exp(values - most)
     total = shares.sum(axis=0)
     return most + np.log(total / len(values)), shares / total
 

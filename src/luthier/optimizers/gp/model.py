@@ -51,6 +51,16 @@ class Prior:
         return [self.centre.copy(), smooth, noisy]
 
 
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What hyperparameters are fitted to: features, which parameter each column is of, transformed losses; and the prior."""
+
+    features: Floats
+    groups: Ints
+    z: Floats
+    prior: Prior
+
+
 def bounds(parameters: int) -> list[tuple[float, float]]:
     """The box in which theta is looked for."""
     return [LENGTHSCALE] * parameters + [SIGNAL, NOISE, MEAN]
@@ -83,10 +93,11 @@ def cholesky(matrix: Floats) -> Floats:
     raise np.linalg.LinAlgError("the kernel matrix is not positive definite")
 
 
-def loss(theta: Floats, features: Floats, groups: Ints, z: Floats, prior: Prior) -> tuple[float, Floats]:
+def loss(theta: Floats, data: Data) -> tuple[float, Floats]:
     """The negative log posterior of theta, up to a constant, and its gradient (eqs. 2.30 and 5.9)."""
     from scipy.linalg import lapack
 
+    features, groups, z, prior = data.features, data.groups, data.z, data.prior
     count = len(theta) - 3
     weights = np.exp(-2.0 * theta[:count])
     signal, noise = math.exp(theta[-3]), math.exp(theta[-2])
@@ -117,17 +128,11 @@ def loss(theta: Floats, features: Floats, groups: Ints, z: Floats, prior: Prior)
     return float(value), gradient
 
 
-def fit(
-    features: Floats,
-    groups: Ints,
-    z: Floats,
-    prior: Prior,
-    starts: Sequence[tuple[Floats, int]],
-) -> Floats:
+def fit(data: Data, starts: Sequence[tuple[Floats, int]]) -> Floats:
     """The most probable theta that is reached from any of the starts in as many iterations as are given with it."""
     from scipy.optimize import minimize
 
-    box = bounds(len(prior.centre) - 3)
+    box = bounds(len(data.prior.centre) - 3)
     low, high = np.array(box).T
     found: list[tuple[float, Floats]] = []
     for start, iterations in starts:
@@ -135,7 +140,7 @@ def fit(
         result = minimize(
             loss,
             np.clip(start, low, high),
-            args=(features, groups, z, prior),
+            args=(data,),
             jac=True,
             method="L-BFGS-B",
             bounds=box,
@@ -145,52 +150,46 @@ def fit(
     return min(found, key=lambda pair: pair[0])[1]
 
 
-def sampled(
-    theta: Floats,
-    features: Floats,
-    groups: Ints,
-    z: Floats,
-    prior: Prior,
-    count: int,
-    steps: int,
-    rng: np.random.Generator,
-) -> list[Floats]:
-    """Thetas drawn from what is probable, a few steps apart, by elliptical slice sampling from `theta` on.
+def log_likelihood(theta: Floats, data: Data) -> float:
+    """Of theta, up to a constant (eq. 2.30); minus infinity outside of the bounds."""
+    from scipy.linalg import lapack
 
-    I. Murray, R. P. Adams, D. J. C. MacKay, "Elliptical slice sampling", AISTATS 2010, figure 2.
-    """
     low, high = np.array(bounds(len(theta) - 3)).T
+    if np.any(theta < low) or np.any(theta > high):
+        return -math.inf
+    scaled = data.features * np.exp(-theta[:-3])[data.groups]
+    covariance = math.exp(theta[-3]) * kernel(scaled, scaled)[0]
+    covariance[np.diag_indices_from(covariance)] += math.exp(theta[-2])
+    try:
+        factor = cholesky(covariance)
+    except np.linalg.LinAlgError:
+        return -math.inf
+    white, _ = lapack.dtrtrs(factor, data.z - theta[-1], lower=1)
+    return float(-0.5 * white @ white - np.log(np.diag(factor)).sum())
 
-    def log_likelihood(theta: Floats) -> float:
-        if np.any(theta < low) or np.any(theta > high):
-            return -math.inf
-        scaled = features * np.exp(-theta[:-3])[groups]
-        covariance = math.exp(theta[-3]) * kernel(scaled, scaled)[0]
-        covariance[np.diag_indices_from(covariance)] += math.exp(theta[-2])
-        try:
-            factor = cholesky(covariance)
-        except np.linalg.LinAlgError:
-            return -math.inf
-        from scipy.linalg import lapack
 
-        white, _ = lapack.dtrtrs(factor, z - theta[-1], lower=1)
-        return float(-0.5 * white @ white - np.log(np.diag(factor)).sum())
+def sampled(theta: Floats, data: Data, count: int, steps: int, rng: np.random.Generator) -> list[Floats]:
+    """So many thetas drawn by what is probable, each so many steps of elliptical slice sampling from the last.
 
-    away, level = theta - prior.centre, log_likelihood(theta)
+    I. Murray, R. P. Adams, D. J. C. MacKay, "Elliptical slice sampling", AISTATS 2010, figure 2. That the prior of theta is
+    normal is all it takes: nothing is to be tuned.
+    """
+    prior = data.prior
+    away, level = theta - prior.centre, log_likelihood(theta, data)
     found = []
     for step in range(count * steps):
         other = prior.spread * rng.standard_normal(len(theta))
-        least = level + math.log(rng.random())
+        least = level + math.log(1.0 - rng.random())
         angle = rng.uniform(0.0, 2.0 * math.pi)
-        low_angle, high_angle = angle - 2.0 * math.pi, angle
+        low, high = angle - 2.0 * math.pi, angle
         for _ in range(30):
             tried = away * math.cos(angle) + other * math.sin(angle)
-            reached = log_likelihood(prior.centre + tried)
+            reached = log_likelihood(prior.centre + tried, data)
             if reached > least:
                 away, level = tried, reached
                 break
-            low_angle, high_angle = (angle, high_angle) if angle < 0.0 else (low_angle, angle)
-            angle = rng.uniform(low_angle, high_angle)
+            low, high = (angle, high) if angle < 0.0 else (low, angle)
+            angle = rng.uniform(low, high)
         if (step + 1) % steps == 0:
             found.append(prior.centre + away)
     return found
@@ -245,26 +244,54 @@ class Posterior:
         variance = self.signal - (white * white).sum(axis=1)
         return self.mean + covariance @ self._alpha, np.maximum(variance, 1e-12)
 
-    def slopes(self, features: Floats, columns: Ints) -> tuple[Floats, Floats, Floats, Floats]:
-        """Mean and variance at each row, and their derivatives by some columns of the features, shape (rows, columns)."""
+    @property
+    def solver(self) -> tuple[Floats, Floats]:
+        """What the covariances with the points seen are multiplied by: for the mean, and the inverse of their covariance."""
         if self._inverse is None:
             self._inverse = self._whiten.T @ self._whiten
-        scaled = features * self.scale
-        correlation, slope = kernel(scaled, self.points)
-        covariance = self.signal * correlation
+        return self._alpha, self._inverse
+
+
+class Mixture:
+    """Several posteriors at the same points, worked out together. Results have a row per posterior."""
+
+    def __init__(self, posteriors: Sequence[Posterior]) -> None:
+        self.posteriors = posteriors
+        self._scale = np.array([p.scale for p in posteriors])[:, None, :]
+        self._points = np.array([p.points for p in posteriors])
+        self._squares = (self._points * self._points).sum(axis=2)[:, None, :]
+        self._signal = np.array([p.signal for p in posteriors])[:, None]
+        self._mean = np.array([p.mean for p in posteriors])[:, None]
+        self._alpha = np.array([p.solver[0] for p in posteriors])[:, None, :]
+        self._inverse = np.array([p.solver[1] for p in posteriors])
+
+    def predict(self, features: Floats) -> tuple[Floats, Floats]:
+        """Mean and variance, without noise, shape (posteriors, rows)."""
+        means, variances = zip(*(p.predict(features) for p in self.posteriors), strict=True)
+        return np.array(means), np.array(variances)
+
+    def slopes(self, features: Floats, columns: Ints) -> tuple[Floats, Floats, Floats, Floats]:
+        """Mean and variance at each row, and their derivatives by some columns of the features, shape (posteriors, rows,
+        columns).
+        """
+        scaled = features * self._scale
+        r2 = (scaled * scaled).sum(axis=2)[:, :, None] + self._squares
+        r2 -= 2.0 * (scaled @ self._points.transpose(0, 2, 1))
+        correlation, slope = matern(np.maximum(r2, 0.0))
+        covariance = self._signal[:, :, None] * correlation
         solved = covariance @ self._inverse
-        variance = self.signal - (solved * covariance).sum(axis=1)
-        slope *= 2.0 * self.signal
-        here, there, scale = scaled[:, columns], self.points[:, columns], self.scale[columns]
+        variance = self._signal - (solved * covariance).sum(axis=2)
+        slope *= 2.0 * self._signal[:, :, None]
+        here, there, scale = scaled[:, :, columns], self._points[:, :, columns], self._scale[:, :, columns]
 
         def along(factor: Floats) -> Floats:
             weighted = slope * factor
-            return np.asarray(scale * (here * weighted.sum(axis=1)[:, None] - weighted @ there))
+            return np.asarray(scale * (here * weighted.sum(axis=2)[:, :, None] - weighted @ there))
 
         return (
-            self.mean + covariance @ self._alpha,
+            self._mean + (covariance * self._alpha).sum(axis=2),
             np.maximum(variance, 1e-12),
-            along(self._alpha[None, :]),
+            along(self._alpha),
             -2.0 * along(solved),
         )
 

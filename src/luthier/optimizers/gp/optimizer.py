@@ -16,7 +16,7 @@ import numpy as np
 from luthier.optimizers.base import Optimizer
 from luthier.optimizers.gp import acquire, transform
 from luthier.optimizers.gp.codes import Bools, Codes, Floats, Ints
-from luthier.optimizers.gp.model import Posterior, Prior, Success, fit
+from luthier.optimizers.gp.model import Data, Mixture, Posterior, Prior, Success, fit, sampled
 from luthier.optimizers.gp.threads import one_thread
 from luthier.optimizers.quasirandom import Sequence01
 from luthier.optimizers.wrap import at_least, one_objective, propose, unique
@@ -31,6 +31,10 @@ OFTEN = 30
 """Up to so many trials there is a fit for each, then for every twentieth part more."""
 FRESH = 64
 """At this and at every doubling the fits begin anew, so that a study can be taken up again without repeating them all."""
+DRAWS, APART = 3, 5
+"""So many other probable hyperparameters are kept beside the most probable ones, drawn so many steps apart."""
+NINETY = 1.6449
+"""So many standard deviations to both sides hold 90% of a normal distribution."""
 FAILURES = 100
 """So many of the latest failures are remembered."""
 TRANSFORMS = {"plain": transform.plain, "bounded": transform.bounded}
@@ -90,6 +94,7 @@ class Process:
         self._keys: acquire.Keys | None = None
         self._beliefs: dict[str, Belief | None] = {}
         self._thetas: dict[tuple[str, int], Floats] = {}
+        self._draws: dict[tuple[str, int], list[Floats]] = {}
 
     # --- learning ----------------------------------------------------------------------------
 
@@ -161,12 +166,12 @@ class Process:
         seen = np.sort(np.concatenate([told, codes.keys(waiting, there)])) if len(waiting) else told
         good = self._usable.good[belief.chosen]
         success = self._success(belief) if len(self._failed) else None
-        parts = self._parts(belief, codes.features(waiting, there), good)
-        score = acquire.Score(codes, parts, success)
+        mixture, rule = self._aim(belief, codes.features(waiting, there), good)
         count = acquire.CANDIDATES[self._told > 150]
         order = np.argsort(np.where(good, posterior.means, np.inf), kind="stable")
         rows = _filled(self._usable.rows[belief.chosen[order[: max(acquire.TOP, len(order) // 4)]]], rng)
         best = rows[: acquire.TOP]
+        score = acquire.Score(codes, mixture, rule, success)
         looked = acquire.candidates(codes, best, rows, posterior.lengthscales, count, rng)
         starts = codes.snap(
             np.where(
@@ -182,21 +187,19 @@ class Process:
             return propose(self._problem, self._problem.space.sample(rng), by="random", why=why)
         return self._explained(found[0], belief)
 
-    def _parts(self, belief: Belief, waiting: Floats, good: Bools) -> list[tuple[Posterior, acquire.Rule]]:
+    def _aim(self, belief: Belief, waiting: Floats, good: Bools) -> tuple[Mixture, acquire.Rule]:
         """What is believed once the trials at `waiting` end as expected, and what makes a point worth trying then."""
         posterior = belief.posterior
         if not good.any():
-            return [(posterior, _indifferent)]
+            return Mixture([posterior]), _indifferent
         if len(waiting) >= 3 and len(waiting) % 2:
             # arXiv:2408.11527: as good as the best optimistic guess at a known point.
             conditioned = posterior.given(waiting)
             mean, variance = conditioned.predict(posterior.points / posterior.scale)
             known = np.argmin(np.where(good, mean - 1.8 * np.sqrt(variance), np.inf))
-            return [(conditioned, acquire.pure_exploration(float(mean[known])))]
-        return [
-            (posterior.given(waiting), acquire.expected_improvement(_least(posterior, good, waiting)))
-            for posterior in belief.posteriors
-        ]
+            return Mixture([conditioned]), acquire.pure_exploration(float(mean[known]))
+        best = np.array([_least(posterior, good, waiting) for posterior in belief.posteriors])
+        return Mixture([p.given(waiting) for p in belief.posteriors]), acquire.expected_improvement(best)
 
     def _success(self, belief: Belief) -> Success:
         bad = self._failed.features[-FAILURES:]
@@ -223,16 +226,20 @@ class Process:
     def predict(self, rows: Sequence[Params]) -> tuple[Floats, Floats]:
         """Mean and standard deviation of what a trial at each point would measure; shapes (rows,). NaN before the model is
         there.
+
+        By the transform that bounds bad losses: among its 90% intervals the true share of hits is the better one.
         """
         codes = self.codes
         points = codes.encoded(rows)
         with one_thread():
-            belief = self.belief("plain") if len(self._usable) >= 2 else None
+            belief = self.belief("bounded") if len(self._usable) >= 2 else None
             if belief is None:
                 return np.full(len(rows), np.nan), np.full(len(rows), np.nan)
-            mean, variance = belief.posterior.predict(codes.features(points, ~np.isnan(points)))
-        loss, sd = _losses(belief, mean, variance)
-        return self._problem.objective.sign * loss, sd
+            means, variances = Mixture(belief.posteriors).predict(codes.features(points, ~np.isnan(points)))
+        noises = np.array([[posterior.noise] for posterior in belief.posteriors])
+        mean, variance = means.mean(axis=0), (variances + noises).mean(axis=0) + means.var(axis=0)
+        low, high = _interval(belief, mean, variance)
+        return self._problem.objective.sign * 0.5 * (low + high), (high - low) / (2.0 * NINETY)
 
     # --- the model ---------------------------------------------------------------------------
 
@@ -247,10 +254,10 @@ class Process:
         warped = TRANSFORMS[slot](usable.losses)
         if warped is None:
             return None
-        theta = self._theta(slot, len(usable))
-        chosen = self._chosen(theta)
+        due = self._due(slot, len(usable))
+        thetas = [self._theta(slot, due), *self._others(slot, due[-1])]
+        chosen = self._chosen(thetas[0])
         features, z = usable.features[chosen], warped.z[chosen]
-        thetas = self._also(slot, theta, len(usable))
         posteriors = tuple(Posterior(theta, features, self.codes.groups, z) for theta in thetas)
         return Belief(posteriors, warped, chosen)
 
@@ -266,36 +273,45 @@ class Process:
         away = (usable.features - usable.features[int(np.argmin(usable.losses))]) * scale
         return np.sort(np.argpartition((away * away).sum(axis=1), EXACT)[:EXACT])
 
-    def _theta(self, slot: str, count: int) -> Floats:
-        """The hyperparameters for so many usable trials: from the last fit that is due until then.
+    def _due(self, slot: str, count: int) -> list[int]:
+        """The numbers of usable trials at which there is a fit, up to `count`; the transforms take turns."""
+        first = self._initial + (self._initial + (slot == "bounded")) % 2
+        return _schedule(first, count) or [count]
+
+    def _theta(self, slot: str, due: list[int]) -> Floats:
+        """The most probable hyperparameters as of the last fit.
 
         Each fit begins where the one before it ended, so it depends on what was told alone, and not on which of them
         were made in this process.
         """
-        due = _schedule(self._initial + (self._initial + (slot == "bounded")) % 2, count) or [count]
         fresh = max((i for i in range(1, len(due)) if _doubled(due[i - 1], due[i], FRESH)), default=0)
         last = max((i for i in range(fresh, len(due)) if (slot, due[i]) in self._thetas), default=fresh - 1)
         for i in range(last + 1, len(due)):
             before = self._thetas[slot, due[i - 1]] if i > fresh else None
-            thorough = before is None or _doubled(due[i - 1], due[i], 16)
-            self._thetas[slot, due[i]] = self._fitted(slot, due[i], before, thorough)
+            starts = [] if before is None else [(before, 12)]
+            data = self._data(slot, due[i])
+            if before is None or _doubled(due[i - 1], due[i], 16):
+                starts += [(start, 24) for start in data.prior.starts()]
+            self._thetas[slot, due[i]] = fit(data, starts)
         return self._thetas[slot, due[-1]]
 
-    def _also(self, slot: str, theta: Floats, count: int) -> list[Floats]:
-        return [theta]
+    def _others(self, slot: str, count: int) -> list[Floats]:
+        """Other probable hyperparameters as of the fit at `count`: few trials leave many explanations."""
+        if (slot, count) not in self._draws:
+            rng = np.random.default_rng([count, len(slot)])
+            theta, data = self._thetas[slot, count], self._data(slot, count)
+            self._draws[slot, count] = sampled(theta, data, DRAWS, APART, rng)
+        return self._draws[slot, count]
 
-    def _fitted(self, slot: str, count: int, before: Floats | None, thorough: bool) -> Floats:
+    def _data(self, slot: str, count: int) -> Data:
+        """What hyperparameters are fitted to as of `count` usable trials: all of them, later a part."""
         codes, usable = self.codes, self._usable
         prior = Prior.of((codes.categories > 0).tolist(), float(usable.alive[:count].sum(axis=1).mean()))
         warped = TRANSFORMS[slot](usable.losses[:count])
-        if warped is None:
-            return prior.centre
+        z = np.zeros(count) if warped is None else warped.z
         share = (2 * FITTED) // 5
-        part = np.arange(count) if count <= FITTED else _part(warped.z, share, 0, FITTED - share)
-        starts = [] if before is None else [(before, 12)]
-        if thorough:
-            starts += [(start, 24) for start in prior.starts()]
-        return fit(usable.features[part], codes.groups, warped.z[part], prior, starts)
+        part = np.arange(count) if count <= FITTED else _part(z, share, 0, FITTED - share)
+        return Data(usable.features[part], codes.groups, z[part], prior)
 
     def _told_keys(self) -> acquire.Keys:
         if self._keys is None:
@@ -386,6 +402,12 @@ def _filled(rows: Floats, rng: np.random.Generator) -> Floats:
     return np.where(np.isnan(rows), 0.5, rows)
 
 
+def _interval(belief: Belief, mean: Floats, variance: Floats) -> tuple[Floats, Floats]:
+    """Between which losses a trial ends with a probability of 90%."""
+    reach = NINETY * np.sqrt(variance)
+    return belief.warped.inverse(mean - reach), belief.warped.inverse(mean + reach)
+
+
 def _losses(belief: Belief, mean: Floats, variance: Floats) -> tuple[Floats, Floats]:
     """Mean and standard deviation in losses, noise included."""
     sd = np.sqrt(variance + belief.posterior.noise)
@@ -401,7 +423,7 @@ def _least(posterior: Posterior, good: Bools, waiting: Floats) -> float:
 
 def _indifferent(mean: Floats, variance: Floats) -> tuple[Floats, Floats, Floats]:
     """Where nothing is feasible yet, only the chance of that counts."""
-    return np.zeros(len(mean)), np.zeros(len(mean)), np.zeros(len(mean))
+    return np.zeros_like(mean), np.zeros_like(mean), np.zeros_like(mean)
 
 
 def _noted(trials: Sequence[Trial]) -> int | None:
