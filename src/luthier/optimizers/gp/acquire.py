@@ -53,7 +53,7 @@ def expected_improvement(best: Floats) -> Rule:
 
     def rule(mean: Floats, variance: Floats) -> tuple[Floats, Floats, Floats]:
         sd = np.sqrt(variance)
-        z = (best[:, None] - mean) / sd
+        z = (best[: len(mean), None] - mean) / sd
         value, slope = log_improvement(z)
         return np.log(sd) + value, -slope / sd, 0.5 * (1.0 - z * slope) / variance
 
@@ -94,9 +94,10 @@ class Score:
     ) -> None:
         self.codes, self.mixture, self.rule, self.success = codes, mixture, rule, success
 
-    def __call__(self, rows: Floats) -> Floats:
+    def __call__(self, rows: Floats, only: int | None = None) -> Floats:
+        """The value of each row; by so many of the posteriors only, which is enough to see where a closer look pays."""
         features = self.codes.features(rows)
-        value, _ = _mixed(self.rule(*self.mixture.predict(features))[0])
+        value, _ = _mixed(self.rule(*self.mixture.predict(features, only))[0])
         return value if self.success is None else value + self.success.log(features)
 
     def slopes(self, rows: Floats) -> tuple[Floats, Floats]:
@@ -339,7 +340,7 @@ def maximise(
     """The best rows found that were not seen, best first, and their values; none where all were seen."""
     codes = score.codes
     looked = codes.snap(box.clip(codes, looked))
-    values = score(looked)
+    values = score(looked, only=1)
     rows = np.vstack([looked[diverse(codes, looked, values, STARTS)], codes.snap(box.clip(codes, starts))])
     mixed = bool(codes.swept or codes.stepped)
     climbs = len(codes.climbs) > 0
@@ -352,8 +353,8 @@ def maximise(
                 reached = score(rows)
         if mixed:
             rows, reached = sweep(score, rows, reached, seen, box)
-    most = np.argsort(-values, kind="stable")[:24]
-    pool, worth = np.vstack([rows, looked[most]]), np.concatenate([reached, values[most]])
+    more = looked[np.argsort(-values, kind="stable")[:24]]
+    pool, worth = np.vstack([rows, more]), np.concatenate([reached, score(more)])
     fresh = ~known(codes.keys(pool), seen)
     pool, worth = pool[fresh], worth[fresh]
     order = np.argsort(-worth, kind="stable")

@@ -265,9 +265,9 @@ class Mixture:
         self._alpha = np.array([p.solver[0] for p in posteriors])[:, None, :]
         self._inverse = np.array([p.solver[1] for p in posteriors])
 
-    def predict(self, features: Floats) -> tuple[Floats, Floats]:
-        """Mean and variance, without noise, shape (posteriors, rows)."""
-        means, variances = zip(*(p.predict(features) for p in self.posteriors), strict=True)
+    def predict(self, features: Floats, only: int | None = None) -> tuple[Floats, Floats]:
+        """Mean and variance, without noise, shape (posteriors, rows); of the first `only` posteriors."""
+        means, variances = zip(*(p.predict(features) for p in self.posteriors[:only]), strict=True)
         return np.array(means), np.array(variances)
 
     def slopes(self, features: Floats, columns: Ints) -> tuple[Floats, Floats, Floats, Floats]:
