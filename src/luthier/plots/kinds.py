@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from luthier.analysis import Forest, Slice, contour_of, distribution, slice_of, timeline
+from luthier.analysis import Contour, Forest, Slice, contour_of, distribution, slice_of, timeline
 from luthier.analysis import importance as importance_of
 from luthier.errors import InvalidParams, InvalidStudy, LuthierError, UnknownName, did_you_mean
 from luthier.plots.picture import (
@@ -310,8 +310,7 @@ def contour(trials: History, *names: str) -> Picture:
         Field(
             _edges(p.to_unit(found.values[0])),
             _edges(q.to_unit(found.values[1])),
-            found.mean,
-            view.metric,
+            *_shown(view, found),
             shades,
         ),
         Points(
@@ -381,7 +380,10 @@ def parallel(trials: History) -> Picture:
         marks.append(Words([last], [OFF], ["no value"], colour=GREY, size=8))
     width = min(18.0, max(8.0, 1.35 * (last + 1.5)))
     inch = last / (width - 1.2)
-    heads = [(float(i), titled(shortened(n, 18), space[n]).replace(" (", "\n(")) for i, n in enumerate(names)]
+    heads = [
+        (float(i), titled(n if len(n) <= 18 else f"…{n[-17:]}", space[n]).replace(" (", "\n("))
+        for i, n in enumerate(names)
+    ]
     heads.append((float(last), view.title.replace(" (", "\n(")))
     x = Axis(ticks=tuple(heads), span=(-0.4 * inch, last + 0.8 * inch), grid=False)
     y = Axis(ticks=(), span=(bottom - 0.06, 1.06), grid=False)
@@ -444,6 +446,13 @@ def _spread(p: Parameter, units: Floats, numbers: Sequence[int]) -> Floats:
     return units + apart * 0.5 / p.size
 
 
+def _shown(view: View, found: Contour) -> tuple[Floats, str]:
+    """The values of a contour as they are told apart best, and what they are."""
+    if not view.log:
+        return found.mean, view.metric
+    return np.log10(np.maximum(found.mean, view.low)), f"log10 of {view.metric}"
+
+
 def _edges(units: Floats) -> Floats:
     between = (units[1:] + units[:-1]) / 2
     return np.concatenate([[0.0], between, [1.0]])
@@ -469,7 +478,8 @@ def _pair(trials: History, forest: Forest, names: Sequence[str]) -> tuple[str, s
     if names:
         if len(names) != 2:
             raise InvalidStudy(
-                f"a contour takes two parameters, and {len(names)} are given. Name two: --params a,b."
+                f"a contour takes two parameters, not {len(names)} ({', '.join(names)}). Name two, or none for those that "
+                "matter most."
             )
         _names(trials, names)
         return names[0], names[1]

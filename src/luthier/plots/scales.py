@@ -40,7 +40,9 @@ def ticks(parameter: Parameter) -> Ticks:
         case Int() if parameter.size <= 8:
             values = [parameter.nth(i) for i in range(parameter.size)]
         case Float() | Int() if parameter.prior is not None:
-            values = list(dict.fromkeys(parameter.from_unit([0.05, 0.25, 0.5, 0.75, 0.95])))
+            quantiles = parameter.from_unit([0.05, 0.25, 0.5, 0.75, 0.95])
+            rounded = [float(f"{value:.2g}") if isinstance(value, float) else value for value in quantiles]
+            values = list(dict.fromkeys(rounded))
         case _:
             values = _round_values(parameter)
     places = parameter.to_unit(list(values))
