@@ -11,11 +11,11 @@ from luthier.errors import InvalidStudy
 from luthier.optimizers import Optimizer
 from luthier.optimizers.gp import GP, acquire, model, optimizer, transform
 from luthier.optimizers.gp.codes import Codes
-from luthier.space import Choice, Float, Int, Params, Space
+from luthier.space import Choice, Float, Int, Params, Points, Space
 from luthier.study import Constraint, Objective, Problem, Proposal, State, Trial
 from luthier.testing import OptimizerContract
 from luthier.testing.optimizers import End, asked, completed, failed, of, running, stopped
-from luthier.testing.problems import EASY, SPACES, finished, play, problem, sphere
+from luthier.testing.problems import EASY, SPACES, finished, play, problem, some_loss, sphere
 
 MIXED = SPACES["every kind"]
 
@@ -231,6 +231,29 @@ def test_the_logarithm_of_improvement_holds_far_out() -> None:
     assert np.allclose(value[2:], direct, rtol=1e-6)
     ahead, _ = acquire.log_improvement(z + 1e-6)
     assert np.allclose((ahead - value)[1:] / 1e-6, slope[1:], rtol=1e-3)
+
+
+def test_the_search_finds_what_looking_everywhere_finds() -> None:
+    """In a space of a few thousand points with conditions, none of those that were not seen promises more."""
+    space = Space(
+        a=Choice(
+            {"x": {"k": Int(0, 20)}, "y": {"l": Choice("p", "q", "r"), "m": Int(1, 40, log=True)}, "z": {}}
+        ),
+        b=Int(0, 15),
+    )
+    given = problem(space)
+    found = process(given, sampled(given, lambda p: some_loss(p) + 3 * math.sin(num(p["b"])), 30))
+    codes, belief = found.codes, found.belief("plain")
+    assert belief is not None
+    best = np.array([posterior.means.min() for posterior in belief.posteriors])
+    score = acquire.Score(codes, model.Mixture(belief.posteriors), acquire.expected_improvement(best))
+    everything = codes.encoded(list(Points(space)))
+    tried = {space.key(trial.params) for trial in sampled(given, lambda _: 0.0, 30)}
+    fresh = [i for i, point in enumerate(Points(space)) if space.key(point) not in tried]
+    reach = score(everything[fresh])
+    proposal = proposed(found, 30)
+    value = score(codes.encoded([proposal.params]))[0]
+    assert value >= reach.max() - 1e-6 or (value > reach).mean() > 0.995
 
 
 # --- the optimiser -----------------------------------------------------------------------------

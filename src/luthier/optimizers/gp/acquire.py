@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,20 +126,6 @@ def _mixed(values: Floats) -> tuple[Floats, Floats]:
 # --- where to look -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
-    """Where rows may lie along what is numeric: everywhere, or near a point. Shapes (parameters,)."""
-
-    low: Floats
-    high: Floats
-
-    def clip(self, codes: Codes, rows: Floats) -> Floats:
-        """The rows, moved into the box."""
-        numeric = codes.numeric
-        rows[:, numeric] = np.clip(rows[:, numeric], self.low[numeric], self.high[numeric])
-        return rows
-
-
 def candidates(
     codes: Codes, best: Floats, good: Floats, lengthscales: Floats, count: int, rng: np.random.Generator
 ) -> Floats:
@@ -195,9 +180,7 @@ def diverse(codes: Codes, rows: Floats, values: Floats, count: int) -> Ints:
 # --- the climb along what is continuous --------------------------------------------------------
 
 
-def climb(
-    score: Score, rows: Floats, box: Box, lengthscales: Floats, iterations: int
-) -> tuple[Floats, Floats]:
+def climb(score: Score, rows: Floats, lengthscales: Floats, iterations: int) -> tuple[Floats, Floats]:
     """The rows after up to so many steps of a projected L-BFGS, all rows at once; and their values.
 
     J. Nocedal, S. J. Wright, "Numerical Optimization", 2006, algorithm 7.4, with an Armijo line search, in units of the
@@ -205,7 +188,7 @@ def climb(
     """
     codes = score.codes
     scale = np.clip(lengthscales[codes.climbs], 0.02, 1.0)
-    low, high = box.low[codes.climbs] / scale, box.high[codes.climbs] / scale
+    high = 1.0 / scale
     rows = rows.copy()
     value, slope = score.slopes(rows)
     slope *= scale
@@ -214,7 +197,7 @@ def climb(
     bend = np.ones(len(rows))
     live = np.ones(len(rows), dtype=bool)
     for _ in range(iterations):
-        free = ~(((x <= low) & (slope < 0.0)) | ((x >= high) & (slope > 0.0)))
+        free = ~(((x <= 0.0) & (slope < 0.0)) | ((x >= high) & (slope > 0.0)))
         ahead = np.where(free, slope, 0.0)
         live &= np.abs(ahead).max(axis=1) > 2e-3
         if not live.any():
@@ -226,7 +209,7 @@ def climb(
         moved, reached, new_slope = x.copy(), value.copy(), slope.copy()
         todo = np.flatnonzero(live)
         for _try in range(4):
-            tried = np.clip(x[todo] + step[todo], low, high)
+            tried = np.clip(x[todo] + step[todo], 0.0, high)
             rows[np.ix_(todo, codes.climbs)] = tried * scale
             got, got_slope = score.slopes(rows[todo])
             enough = got >= value[todo] + 1e-4 * (slope[todo] * (tried - x[todo])).sum(axis=1)
@@ -313,13 +296,13 @@ def known(keys: Keys, seen: Keys) -> Bools:
     return np.asarray(seen[np.minimum(np.searchsorted(seen, keys), len(seen) - 1)] == keys)
 
 
-def sweep(score: Score, rows: Floats, values: Floats, seen: Keys, box: Box) -> tuple[Floats, Floats]:
+def sweep(score: Score, rows: Floats, values: Floats, seen: Keys) -> tuple[Floats, Floats]:
     """Each row, or the best of its neighbours where that is better; what was seen counts little."""
     codes = score.codes
     around, origin = neighbours(codes, rows)
     if not len(around):
         return rows, values
-    around = codes.snap(box.clip(codes, around))
+    around = codes.snap(around)
     reached = score(around) + SEEN * known(codes.keys(around), seen)
     values = values + SEEN * known(codes.keys(rows), seen)
     order = np.lexsort((-reached, origin))
@@ -335,24 +318,24 @@ def sweep(score: Score, rows: Floats, values: Floats, seen: Keys, box: Box) -> t
 
 
 def maximise(
-    score: Score, looked: Floats, starts: Floats, lengthscales: Floats, seen: Keys, box: Box
+    score: Score, looked: Floats, starts: Floats, lengthscales: Floats, seen: Keys
 ) -> tuple[Floats, Floats]:
     """The best rows found that were not seen, best first, and their values; none where all were seen."""
     codes = score.codes
-    looked = codes.snap(box.clip(codes, looked))
+    looked = codes.snap(looked)
     values = score(looked, only=1)
-    rows = np.vstack([looked[diverse(codes, looked, values, STARTS)], codes.snap(box.clip(codes, starts))])
+    rows = np.vstack([looked[diverse(codes, looked, values, STARTS)], codes.snap(starts)])
     mixed = bool(codes.swept or codes.stepped)
     climbs = len(codes.climbs) > 0
     reached = score(rows) if not climbs else np.zeros(len(rows))
     for iterations in (20, 8) if mixed else (20,):
         if climbs:
-            rows, reached = climb(score, rows, box, lengthscales, iterations)
+            rows, reached = climb(score, rows, lengthscales, iterations)
             if codes.stepped:
                 rows = codes.snap(rows)
                 reached = score(rows)
         if mixed:
-            rows, reached = sweep(score, rows, reached, seen, box)
+            rows, reached = sweep(score, rows, reached, seen)
     more = looked[np.argsort(-values, kind="stable")[:24]]
     pool, worth = np.vstack([rows, more]), np.concatenate([reached, score(more)])
     fresh = ~known(codes.keys(pool), seen)

@@ -169,7 +169,7 @@ class Process:
         mixture, rule = self._aim(belief, codes.features(waiting, there), good)
         count = acquire.CANDIDATES[self._told > 150]
         order = np.argsort(np.where(good, posterior.means, np.inf), kind="stable")
-        rows = _filled(self._usable.rows[belief.chosen[order[: max(acquire.TOP, len(order) // 4)]]], rng)
+        rows = self._filled(belief.chosen[order[: max(acquire.TOP, len(order) // 4)]], rng)
         best = rows[: acquire.TOP]
         score = acquire.Score(codes, mixture, rule, success)
         looked = acquire.candidates(codes, best, rows, posterior.lengthscales, count, rng)
@@ -180,12 +180,17 @@ class Process:
                 acquire.reflected(best[[0, 0]] + 0.1 * rng.standard_normal((2, len(codes.names)))),
             )
         )
-        box = acquire.Box(np.zeros(len(codes.names)), np.ones(len(codes.names)))
-        found, _ = acquire.maximise(score, looked, starts, posterior.lengthscales, seen, box)
+        found, _ = acquire.maximise(score, looked, starts, posterior.lengthscales, seen)
         if not len(found):
             why = "all points it could think of were tried"
             return propose(self._problem, self._problem.space.sample(rng), by="random", why=why)
         return self._explained(found[0], belief)
+
+    def _filled(self, chosen: Ints, rng: np.random.Generator) -> Floats:
+        """Rows of trials, with random values for what does not exist in them, so that it is at hand once it does."""
+        rows = self._usable.rows[chosen]
+        absent = np.isnan(rows)
+        return np.where(absent, self.codes.random(len(rows), rng), rows) if absent.any() else rows
 
     def _aim(self, belief: Belief, waiting: Floats, good: Bools) -> tuple[Mixture, acquire.Rule]:
         """What is believed once the trials at `waiting` end as expected, and what makes a point worth trying then."""
@@ -395,11 +400,6 @@ def _part(losses: Floats, best: int, recent: int, spread: int) -> Ints:
     others = np.flatnonzero(~taken)
     taken[others[np.linspace(0, len(others) - 1, min(spread, len(others))).astype(np.int64)]] = True
     return np.flatnonzero(taken)
-
-
-def _filled(rows: Floats, rng: np.random.Generator) -> Floats:
-    """The rows with any values for what does not exist in them, so that it is at hand once it does."""
-    return np.where(np.isnan(rows), 0.5, rows)
 
 
 def _interval(belief: Belief, mean: Floats, variance: Floats) -> tuple[Floats, Floats]:
