@@ -36,8 +36,12 @@ class Distribution:
 
 
 def timeline(history: History) -> list[Span]:
-    """When each trial ran, in the order in which they started. Trials that run at the same time are in different lanes."""
-    started = sorted((t.started, t.number) for t in history if t.started is not None)
+    """When each trial ran, in the order in which they started; those that wait for another attempt are left out. Trials
+    that run at the same time are in different lanes.
+    """
+    started = sorted(
+        (t.started, t.number) for t in history if t.started is not None and t.state is not State.WAITING
+    )
     free: list[float] = []
     spans = []
     for start, number in started:

@@ -152,19 +152,20 @@ def _scenarios(space: Space, parents: Sequence[Axis]) -> tuple[list[dict[str, Sc
     fixed = {name: p.at(0.5) for name, p in space.items() if p.size == 1}
     ways: list[tuple[dict[str, Scalar], float]] = [({}, 1.0)]
     by_name = {a.name: a for a in parents}
+    coarse = any(a.parameter.size != len(a.values) for a in parents)
     for name in space.order:
         if name in fixed:
             ways = [({**w, name: fixed[name]} if space.exists(name, w) else w, c) for w, c in ways]
         elif name in by_name:
             ways = [way for w, c in ways for way in _branches(space, by_name[name], w, c)]
-        if len(ways) > MOST_SCENARIOS:
+        if coarse or len(ways) > MOST_SCENARIOS:
             rng = np.random.default_rng(0)
             drawn = [space.sample(rng) for _ in range(MOST_SCENARIOS)]
-            return drawn_only(drawn, [*by_name, *fixed]), np.full(len(drawn), 1 / len(drawn))
+            return _only(drawn, [*by_name, *fixed]), np.full(len(drawn), 1 / len(drawn))
     return [w for w, _ in ways], np.array([c for _, c in ways])
 
 
-def drawn_only(rows: Iterable[Params], names: Sequence[str]) -> list[dict[str, Scalar]]:
+def _only(rows: Iterable[Params], names: Sequence[str]) -> list[dict[str, Scalar]]:
     """The rows, with these names alone."""
     return [{name: row[name] for name in names if name in row} for row in rows]
 

@@ -23,7 +23,7 @@ class Importance:
 
 
 def importance(history: History, *, forest: Forest | None = None) -> list[Importance]:
-    """How much each parameter matters by itself, the most important first. All shares together are at most 1: what is
+    """How much each parameter matters to the first objective by itself, the most important first. All shares together are at most 1: what is
     missing are effects that parameters have only together.
 
     A share is about the whole space as it was given, on the scale of its parameters, and not only about the

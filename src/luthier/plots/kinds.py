@@ -32,6 +32,7 @@ from luthier.plots.picture import (
     Panel,
     Picture,
     Points,
+    Symbol,
     Words,
 )
 from luthier.plots.scales import View, parameter_axis, ticks, titled, written
@@ -69,17 +70,24 @@ def history(trials: History) -> Picture:
         marks.append(
             Line([0, len(trials) - 1], level, GREY, width=1.2, dashed=True, label="the estimator's defaults")
         )
-    ends = {State.STOPPED: (PURPLE, "triangle"), State.FAILED: (VERMILION, "cross")}
-    edge = view.at_edge(0.1)
-    for state, (colour, symbol) in ends.items():
-        lost = [t for t in trials if t.state is state and t not in done]
-        texts = [f"#{t.number} {t.state}: {shortened(t.reason or '', 80)}" for t in lost]
-        if lost:
-            x = [t.number for t in lost]
-            label = f"{state} ({len(lost)})"
-            marks.append(Points(x, [edge] * len(x), colour, symbol, 7, 0.9, label=label, texts=texts))  # type: ignore[arg-type]
+    lost: list[tuple[str, str, Symbol, list[Trial]]] = [
+        ("stopped", PURPLE, "triangle", [t for t in trials if t.state is State.STOPPED]),
+        ("failed", VERMILION, "cross", [t for t in trials if t.state is State.FAILED]),
+        (
+            "no value",
+            GREY,
+            "cross",
+            [t for t in trials if t.state is State.COMPLETED and not math.isfinite(trials.value(t))],
+        ),
+    ]
+    for word, colour, symbol, those in lost:
+        texts = [f"#{t.number} {word}: {shortened(t.reason or '', 80)}".rstrip(": ") for t in those]
+        if those:
+            x, y = [t.number for t in those], [view.at_edge(0.1)] * len(those)
+            label = f"{word} ({len(those)})"
+            marks.append(Points(x, y, colour, symbol, 7, 0.9, label=label, texts=texts))
     marks += _best(trials, lambda t: (t.number, float(view.clip([trials.value(t)])[0])))
-    lost_some = any(trials.counts[state] for state in ends)
+    lost_some = any(those for *_, those in lost)
     goal = "lower" if view.sign > 0 else "higher"
     return Picture(
         f"{view.metric}, trial by trial",
@@ -88,13 +96,13 @@ def history(trials: History) -> Picture:
     )
 
 
-def _values(trials: History, view: View, of: Sequence[Trial], label: str, symbol: str) -> list[Mark]:
+def _values(trials: History, view: View, of: Sequence[Trial], label: str, symbol: Symbol) -> list[Mark]:
     if not of:
         return []
     y = view.clip([trials.value(t) for t in of])
     texts = [_told(trials, t) for t in of]
     colour = BLUE if symbol == "dot" else GREY
-    return [Points([t.number for t in of], y, colour, symbol, 6, 0.6, label=label, texts=texts)]  # type: ignore[arg-type]
+    return [Points([t.number for t in of], y, colour, symbol, 6, 0.6, label=label, texts=texts)]
 
 
 def timeline_of(trials: History) -> Picture:
@@ -113,7 +121,6 @@ def timeline_of(trials: History) -> Picture:
         State.STOPPED: (PURPLE, "stopped"),
         State.FAILED: (VERMILION, "failed"),
         State.RUNNING: (ORANGE, "running"),
-        State.WAITING: (FAINT, "to be tried again"),
     }
     best = trials.best()
     groups: dict[tuple[str, str], list[int]] = {}
@@ -144,19 +151,19 @@ def timeline_of(trials: History) -> Picture:
 
 
 def _without_breaks(spans: Sequence[tuple[float, float]]) -> tuple[list[tuple[float, float]], float]:
-    """The spans, in order of their starts, moved so that they begin at 0 and long idle times are gone; and how much is."""
-    busy = until = 0.0
+    """The spans, in the order of their starts, moved so that they begin at 0 and long idle times are gone; and how many
+    seconds these were.
+    """
+    long = max(1.0, 0.25 * sum(end - start for start, end in spans))
+    begin = until = spans[0][0]
+    idle = 0.0
     moved = []
-    begin, shift = spans[0][0], 0.0
-    total = sum(end - start for start, end in spans)
-    until = begin
     for start, end in spans:
-        if start - until > max(0.25 * total, 1.0):
-            shift += start - until
-            busy += start - until
+        if start - until > long:
+            idle += start - until
         until = max(until, end)
-        moved.append((start - begin - shift, end - begin - shift))
-    return moved, busy
+        moved.append((start - begin - idle, end - begin - idle))
+    return moved, idle
 
 
 def distribution_of(trials: History) -> Picture:
@@ -350,7 +357,7 @@ def parallel(trials: History) -> Picture:
     )
     stopped = ~valued & ~lost
     if stopped.any():
-        marks.append(Line(*_joined(height[stopped]), GREY, 0.9, 0.5, label="stopped"))
+        marks.append(Line(*_joined(height[stopped]), GREY, 0.9, 0.5, label="stopped or without a value"))
     order = np.flatnonzero(valued)[np.argsort(-view.sign * values[valued], kind="stable")]  # the worst first
     for shade, members in zip(SHADES, np.array_split(order, len(SHADES)), strict=True):
         if len(members):

@@ -55,6 +55,8 @@ def to_plotly(picture: Picture) -> Any:
         for mark in panel.marks:
             for trace in _traces(go, mark):
                 figure.add_trace(trace, **place)
+            if isinstance(mark, Words):
+                _write(figure, mark, place)
         figure.update_xaxes(**_axis(panel.x), **place)
         figure.update_yaxes(**_axis(panel.y), **place)
         if any(isinstance(mark, Field) for mark in panel.marks):
@@ -132,7 +134,7 @@ def _traces(go: Any, mark: Mark) -> list[Any]:
             errors = None if mark.errors is None else {"array": list(mark.errors), "color": mark.colour}
             look = {
                 "color": mark.colour,
-                "size": mark.size * 1.15,
+                "size": mark.size * 1.33,
                 "symbol": SYMBOLS[mark.symbol],
                 "line": line,
             }
@@ -214,20 +216,20 @@ def _traces(go: Any, mark: Mark) -> list[Any]:
                 )
             ]
         case Words():
-            side = {"right": "middle right", "centre": "middle center", "left": "middle left"}[mark.side]
-            font = {"size": mark.size * 1.3, "color": mark.colour}
-            return [
-                go.Scatter(
-                    x=list(mark.x),
-                    y=list(mark.y),
-                    mode="text",
-                    text=[_text(w) for w in mark.words],
-                    textposition=side,
-                    textfont=font,
-                    cliponaxis=False,
-                    **_said(None, ()),
-                )
-            ]
+            return []  # annotations, not traces
+
+
+def _write(figure: Any, mark: Words, place: dict[str, int]) -> None:
+    look: dict[str, Any] = {
+        "showarrow": False,
+        "yanchor": "middle",
+        "borderpad": 0,
+        "bgcolor": "rgba(255,255,255,0.7)",
+    }
+    look["font"] = {"size": mark.size * 1.3, "color": mark.colour}
+    anchor, shift = {"right": ("left", 4), "centre": ("center", 0), "left": ("right", -4)}[mark.side]
+    for x, y, text in zip(mark.x, mark.y, mark.words, strict=True):
+        figure.add_annotation(x=x, y=y, text=_text(text), xanchor=anchor, xshift=shift, **look, **place)
 
 
 def _said(label: str | None, texts: Sequence[str]) -> dict[str, Any]:
