@@ -155,3 +155,9 @@ def test_a_forest_of_the_same_history_is_the_same() -> None:
 def test_a_marginal_of_a_name_that_is_not_there_suggests_one() -> None:
     with pytest.raises(InvalidParams, match="Did you mean"):
         Forest.of(study(Space(gamma=Float(0, 1)), lambda p: p["gamma"], 12)).marginal("gammma")  # type: ignore[arg-type, return-value]
+
+
+def test_a_parent_of_very_many_values_is_drawn_from() -> None:
+    space = Space(n=Int(1, 10_000), x=Float(0, 1, when={"n": list(range(1, 5001))}), y=Float(0, 1))
+    found = shares(study(space, lambda p: p.get("x", 0.5) + p["y"], 300))  # type: ignore[operator]
+    assert found == pytest.approx({"n": 0, "x": 1 / 3, "y": 2 / 3}, abs=0.15)

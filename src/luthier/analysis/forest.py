@@ -27,6 +27,8 @@ FEWEST = 10
 """Of fewer trials nothing is said."""
 TREES = 64
 SMALLEST_LEAF = 3
+LARGEST_SAMPLE = 3000
+"""No tree sees more trials than that, however many there are; another tree sees others."""
 PIECES = 32
 """A range is cut into so many equal pieces, and as many again where the trials are."""
 MOST_VALUES = 64
@@ -217,7 +219,7 @@ def grow(cells: Ints, y: Floats, ordered: Bools, width: int, rng: np.random.Gene
     """A tree on a bootstrap sample, all nodes of a level at once; in each node a random five sixths of the axes may be
     asked, as in SMAC's forests. Where several cuts part the trials alike, one of them is drawn.
     """
-    chosen = rng.integers(len(y), size=len(y))
+    chosen = rng.integers(len(y), size=min(len(y), LARGEST_SAMPLE))
     cells, y = cells[chosen], y[chosen]
     n_axes = cells.shape[1]
     asked = max(1, math.ceil(n_axes * 5 / 6))
