@@ -248,7 +248,10 @@ class Posterior:
     def solver(self) -> tuple[Floats, Floats]:
         """What the covariances with the points seen are multiplied by: for the mean, and the inverse of their covariance."""
         if self._inverse is None:
-            self._inverse = self._whiten.T @ self._whiten
+            from scipy.linalg import lapack
+
+            lower, _ = lapack.dlauum(self._whiten, lower=1)
+            self._inverse = np.tril(lower) + np.tril(lower, -1).T
         return self._alpha, self._inverse
 
 

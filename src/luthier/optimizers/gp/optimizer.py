@@ -33,6 +33,8 @@ FRESH = 64
 """At this and at every doubling the fits begin anew, so that a study can be taken up again without repeating them all."""
 DRAWS, APART = 3, 5
 """So many other probable hyperparameters are kept beside the most probable ones, drawn so many steps apart."""
+FEW = 150
+"""Up to so many trials: then one explanation stands out, and each costs as much."""
 NINETY = 1.6449
 """So many standard deviations to both sides hold 90% of a normal distribution."""
 FAILURES = 100
@@ -302,6 +304,8 @@ class Process:
 
     def _others(self, slot: str, count: int) -> list[Floats]:
         """Other probable hyperparameters as of the fit at `count`: few trials leave many explanations."""
+        if count > FEW:
+            return []
         if (slot, count) not in self._draws:
             rng = np.random.default_rng([count, len(slot)])
             theta, data = self._thetas[slot, count], self._data(slot, count)
