@@ -21,7 +21,7 @@ from luthier.optimizers import (
     unique,
     usable,
 )
-from luthier.optimizers.auto import SMALL
+from luthier.optimizers.auto import MANY, SMALL
 from luthier.optimizers.evolution import mutate
 from luthier.optimizers.quasirandom import Sequence01
 from luthier.space import Choice, Float, Int, Space
@@ -173,11 +173,15 @@ def test_one_objective_is_all_that_evolution_knows(algorithm: Evolution) -> None
 # --- auto --------------------------------------------------------------------------------------
 
 
-def test_auto_says_what_it_does_and_why() -> None:
-    history = play(Auto().start(CUBE), CUBE, sphere, 60)
-    assert [trial.tag["by"] for trial in history][:10] == ["sobol"] * 10
-    assert {trial.tag["by"] for trial in list(history)[10:]} == {"steps", "random"}
-    assert history[0].tag["why"] == "the first 10 points"
+def test_auto_asks_the_gaussian_process_and_parzen_estimators_when_trials_are_many() -> None:
+    history = play(Auto().start(CUBE), CUBE, sphere, 20)
+    assert {trial.tag["by"] for trial in history} == {"gp"}
+    optimizer = Auto().start(CUBE)
+    rng = np.random.default_rng(0)
+    optimizer.tell([finished(i, CUBE.space.sample(rng), float(i)) for i in range(MANY)])
+    proposal = optimizer.ask([], rng)
+    assert proposal is not None
+    assert proposal.tag["by"] == "tpe"
 
 
 def test_auto_tries_out_a_small_space_in_random_order() -> None:
