@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from functools import cache
-from importlib import import_module
 from typing import Any
 
 
 def one_thread() -> AbstractContextManager[Any]:
-    """A context in which BLAS keeps to one thread, where threadpoolctl (a part of scikit-learn's company) is there to say
-    so. Results then do not depend on the number of cores either.
-    """
-    controller = _controller()
-    return nullcontext() if controller is None else controller.limit(limits=1, user_api="blas")
+    """A context in which BLAS keeps to one thread. Results then do not depend on the number of cores either."""
+    return _controller().limit(limits=1, user_api="blas")  # type: ignore[no-any-return]
 
 
 @cache
 def _controller() -> Any:
     import scipy.linalg  # noqa: F401 - only libraries that are loaded are found
+    from threadpoolctl import ThreadpoolController
 
-    try:
-        return import_module("threadpoolctl").ThreadpoolController()
-    except ImportError:
-        return None
+    return ThreadpoolController()
