@@ -15,6 +15,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -118,6 +119,9 @@ def main() -> None:
     parser.add_argument("--asks", type=int, default=20)
     parser.add_argument("--no-optuna", action="store_true")
     given = parser.parse_args()
+    if not given.no_optuna and find_spec("torch") is None:
+        print("without Optuna's GPSampler, which needs torch: pip install torch")
+        given.no_optuna = True
     for name, parameters in (("10 numbers", NUMERIC), ("mixed and conditional", MIXED)):
         mine = luthier_times(parameters, given.algorithm, 100, given.asks)
         print(shown(f"luthier, {name}, 100", mine), flush=True)

@@ -21,6 +21,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,10 @@ OWN: dict[str, Callable[[], Function]] = {
 
 def available() -> tuple[dict[str, Callable[[], Any]], list[dict[str, Any]]]:
     """The tasks by name, and what is recorded of other optimisers on them."""
-    if not SHARED.exists():
+    missing = [name for name in ("onnxruntime", "cocoex") if find_spec(name) is None]
+    if SHARED.exists() and missing:
+        print(f"only our own tasks: those of shared/bench need {' and '.join(missing)}", file=sys.stderr)
+    if not SHARED.exists() or missing:
         return dict(OWN), []
     sys.path.insert(0, str(SHARED))
     import tasks  # type: ignore[import-not-found]
