@@ -29,13 +29,16 @@ class Mind:
     def learn(self, changes: Changes) -> list[Trial]:
         """Take in what changed; returns the trials that ended."""
         finished = self.history.merge(changes.trials, changes.cursor)
-        self.untold += finished
+        self.untold += finished  # told when there is something to think about: most who look never ask
+        if finished:
+            self.exhausted = False
+        return finished
+
+    def _tell(self) -> None:
         if self.untold and (self.spec.batch is None or self.history.ended == len(self.history)):
             # In batches, the order in which trials happened to end must not matter.
             self.optimizer.tell(self.untold if self.spec.batch is None else sorted(self.untold, key=_number))
             self.untold = []
-            self.exhausted = False
-        return finished
 
     def situation(
         self,
@@ -74,6 +77,7 @@ class Mind:
         proposals: list[Proposal] = []
         if n <= 0:
             return proposals
+        self._tell()
         first = len(self.history)
         pending = self.history.pending()
         for number in range(first, first + n):

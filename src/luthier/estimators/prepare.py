@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from luthier.errors import DataError
-from luthier.estimators.data import Data, is_frame
+from luthier.estimators.data import is_frame
 from luthier.estimators.describe import library
 
 MANY = 50
@@ -119,8 +119,3 @@ def _needs_codes(estimator: Any, y: Any) -> bool:
         return False
     labels = np.unique(np.asarray(y))
     return labels.dtype.kind not in "iu" or not np.array_equal(labels, np.arange(len(labels)))
-
-
-def sample_of(data: Data) -> Any:
-    """A few rows, enough to read the columns' names and types from."""
-    return data.X[:5] if not is_frame(data.X) else data.X.head(5)

@@ -62,17 +62,6 @@ def half_rank(y: Floats) -> Floats:
     return found
 
 
-def log_tail(y: Floats) -> Floats:
-    """Values up to the median as they are, worse ones ever more slowly: in units of the good half's spread, log(1 + z)."""
-    median = float(np.median(y))
-    spread = float(np.sqrt(np.mean((y[y <= median] - median) ** 2)))
-    if not spread > 0.0:
-        spread = float(np.sqrt(np.mean((y - median) ** 2)))
-    if not spread > 0.0:
-        return y.copy()
-    return np.asarray(np.minimum(y, median + spread * np.log1p(np.maximum(y - median, 0.0) / spread)))
-
-
 def yeo_johnson(x: Floats, power: float) -> Floats:
     """The transform of I.-K. Yeo and R. A. Johnson, "A new family of power transformations", Biometrika 87 (2000)."""
     up, down = np.log1p(np.maximum(x, 0.0)), np.log1p(np.maximum(-x, 0.0))
