@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def tune(
     *,
     minimize: Metric = None,
     maximize: Metric = None,
+    noisy: bool = False,
     trials: int | None = None,
     seconds: float | None = None,
     target: float | None = None,
@@ -82,6 +84,9 @@ def tune(
     `trials` (exactly so many), `seconds` of work on the study, a `target` value, and `failures`. With a `name` the study
     is kept in the store, and the same call goes on where it stopped.
 
+    `noisy` says that the same parameters measured again give another value: points may then be tried again, and the best is
+    the one with the best expectation, not the one that was lucky (`Study.best`). A `target` is reached by a value seen.
+
     `workers` above 1 run in processes of their own, as they do where a trial is limited by `trial_seconds`
     or `trial_memory` (bytes). `deterministic` makes the study independent of the timing of workers: proposals are made
     in batches of that many (True: as many as there are workers).
@@ -93,12 +98,12 @@ def tune(
     if executor is None:
         inline = workers == 1 and not limited
         executor = Inline() if inline else Processes(workers, trial_seconds, trial_memory)
-    objectives = _objectives(minimize, maximize)
+    objectives = _objectives(minimize, maximize, noisy)
     budget = Budget(trials, seconds, failures, target)
     earlier, facts = _earlier(name, store)
     points = [Proposal(dict(point), tag={"by": "start"}) for point in start]
     if isinstance(objective, CrossValidation):
-        objectives = objectives or (objective.default_objective(),)
+        objectives = objectives or (replace(objective.default_objective(), noisy=noisy),)
         objective = objective.scored_by([o.metric for o in objectives])
         space = objective.space() if space is None else _space(space)
         objective.check(space)
@@ -127,6 +132,7 @@ def tune(
         space,
         minimize=[o.metric for o in objectives if o.goal == "min"],
         maximize=[o.metric for o in objectives if o.goal == "max"],
+        noisy=noisy,
         algorithm=algorithm,
         name=name,
         store=store,
@@ -172,6 +178,7 @@ class Study:
         *,
         minimize: Metric = None,
         maximize: Metric = None,
+        noisy: bool = False,
         algorithm: str | Algorithm = "auto",
         trials: int | None = None,
         name: str | None = None,
@@ -187,7 +194,7 @@ class Study:
         budget = budget or Budget(trials=trials)
         spec = StudySpec(
             name=name or "study",
-            problem=Problem(_space(space), _objectives(minimize, maximize)),
+            problem=Problem(_space(space), _objectives(minimize, maximize, noisy)),
             algorithm=plugins.named(plugins.algorithm(algorithm)),
             stopping=None if stopping is None else plugins.named(stopping),
             budget=budget,
@@ -440,11 +447,11 @@ class Study:
             )
 
 
-def _objectives(minimize: Metric, maximize: Metric) -> tuple[Objective, ...]:
+def _objectives(minimize: Metric, maximize: Metric, noisy: bool) -> tuple[Objective, ...]:
     """What is asked for, in the order minimise, maximise."""
     asked = [(minimize, "min"), (maximize, "max")]
     return tuple(
-        Objective(metric, "min" if goal == "min" else "max")
+        Objective(metric, "min" if goal == "min" else "max", noisy)
         for metrics, goal in asked
         for metric in ([metrics] if isinstance(metrics, str) else metrics or [])
     )

@@ -51,6 +51,7 @@ class StudyFile:
     scoring: tuple[str, ...] = ()
     minimize: tuple[str, ...] = ()
     maximize: tuple[str, ...] = ()
+    noisy: bool = False
     algorithm: Named = field(default_factory=lambda: Named("auto"))
     workers: int = 1
     seed: int = 0
@@ -90,6 +91,7 @@ class StudyFile:
             "space": self.space,
             "minimize": self.minimize or None,
             "maximize": self.maximize or None,
+            "noisy": self.noisy,
             "algorithm": plugins.algorithm(self.algorithm),
             "workers": self.workers,
             "seed": self.seed,
@@ -150,6 +152,7 @@ def _study(path: Path, given: dict[str, Any], overrides: Mapping[str, Any]) -> S
         scoring=table.names("scoring"),
         minimize=table.names("minimize"),
         maximize=table.names("maximize"),
+        noisy=table.truth("noisy"),
         algorithm=_algorithm(given.get("algorithm", "auto")),
         workers=table.whole("workers", at_least=1) or 1,
         seed=table.whole("seed", at_least=0) or 0,
@@ -234,6 +237,12 @@ class _Table:
         if value is None or _is_number(value):
             return value
         raise self.wrong(key, f"a number, as in {key} = 0.95")
+
+    def truth(self, key: str) -> bool:
+        value = self.given.get(key, False)
+        if isinstance(value, bool):
+            return value
+        raise self.wrong(key, f"true or false, as in {key} = true")
 
     def names(self, key: str) -> tuple[str, ...]:
         value = self.given.get(key, [])

@@ -22,6 +22,7 @@ CUBE = problem({name: Float(-5, 5) for name in "xyz"})
 class TestCMAES(OptimizerContract):
     algorithms = (CMAES(), CMAES(population=6, sigma=0.4, startup=0))
     better_than_random = True
+    replicates = True
 
 
 def numbers(params: Params) -> list[float]:

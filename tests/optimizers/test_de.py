@@ -16,6 +16,7 @@ CUBE = problem({name: Float(-5, 5) for name in "xyz"})
 class TestDE(OptimizerContract):
     algorithms = (DE(), DE(population=6, F=0.8, CR=0.9))
     better_than_random = True
+    replicates = True
 
 
 def test_it_comes_close_to_the_minimum() -> None:

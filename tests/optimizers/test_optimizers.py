@@ -24,11 +24,12 @@ from luthier.optimizers import (
 from luthier.optimizers.auto import MANY, SMALL
 from luthier.optimizers.evolution import mutate
 from luthier.optimizers.quasirandom import Sequence01
-from luthier.space import Choice, Float, Int, Space
+from luthier.space import Choice, Float, Int, Points, Space
 from luthier.study import Constraint, Fidelity, Objective, Problem, State, Trial
 from luthier.testing.problems import SPACES, finished, play, problem, some_loss, sphere
 
 CUBE = problem({name: Float(-5, 5) for name in "xyz"})
+NOISY = (Objective("loss", "min", noisy=True),)
 TWO_GOALS = Problem(CUBE.space, (Objective("loss", "min"), Objective("size", "min")))
 
 
@@ -193,6 +194,19 @@ def test_auto_tries_out_a_small_space_in_random_order() -> None:
     assert all(trial.tag["why"] == f"the space has only {SMALL} points" for trial in history)
 
 
+def test_auto_tries_a_small_space_out_and_goes_on_where_there_is_noise() -> None:
+    space = SPACES["small"]
+    for objectives, then in ((NOISY, "gp"), ((*NOISY, Objective("size", "min")), "sobol")):
+        noisy = Problem(space, objectives)
+        points = Points(space).size
+        history = play(Auto().start(noisy), noisy, some_loss, points + 20, workers=2)
+        first = [trial for trial in history if trial.tag["by"] == "grid"]
+        assert len({space.key(trial.params) for trial in first}) == len(first) == points
+        assert [trial.number for trial in first] == list(range(points))
+        assert len(history) == points + 20
+        assert then in {trial.tag["by"] for trial in list(history)[points:]}
+
+
 def test_auto_spreads_points_where_there_are_several_objectives() -> None:
     history = play(Auto().start(TWO_GOALS), TWO_GOALS, sphere, 40)
     assert {trial.tag["why"] for trial in history} == {"several objectives"}
@@ -240,6 +254,12 @@ def test_unique_makes_even_a_stubborn_optimizer_try_out_a_finite_space() -> None
     history = play(unique(Stubborn(), big), big, some_loss, 2000, workers=3)  # type: ignore[arg-type]
     assert len(history) == len({big.space.key(trial.params) for trial in history}) == 1600
     assert Counter(str(trial.tag["by"]) for trial in history) == {"stubborn": 1, "random": 1599}
+
+
+def test_unique_lets_a_point_be_tried_again_where_there_is_noise() -> None:
+    noisy = Problem(Space(a=Int(1, 2), b=Int(1, 2)), NOISY)
+    history = play(unique(Stubborn(), noisy), noisy, some_loss, 10, workers=3)  # type: ignore[arg-type]
+    assert [trial.params for trial in history] == [{"a": 1, "b": 1}] * 10
 
 
 def test_unique_never_ends_an_endless_space() -> None:

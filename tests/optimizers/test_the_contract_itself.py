@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from luthier.optimizers import Random
+from luthier.optimizers import Grid, Random
 from luthier.study import Problem, Proposal, Trial
 from luthier.testing import OptimizerContract
 from luthier.testing.problems import SPACES, problem
@@ -57,6 +57,7 @@ class Faulty:
 
 class Contract(OptimizerContract):
     better_than_random = True
+    replicates = True
 
 
 contract = Contract()
@@ -91,6 +92,13 @@ def test_a_fault_is_found(fault: str, test: Callable[..., None]) -> None:
 def test_repeating_points_is_found(test: Callable[..., None]) -> None:
     with pytest.raises(AssertionError):
         test(Faulty("none"), problem(SPACES["small"]))
+
+
+def test_claiming_to_go_on_where_there_is_noise_is_not_enough() -> None:
+    with pytest.raises(AssertionError):
+        contract.test_where_the_objective_is_noisy_a_point_may_be_tried_again(
+            Grid(), problem(SPACES["small"])
+        )
 
 
 def test_claiming_to_learn_is_not_enough() -> None:

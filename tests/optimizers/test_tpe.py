@@ -24,6 +24,7 @@ TREE = Space(
 class TestTPE(OptimizerContract):
     algorithms = (TPE(), TPE(startup=20, candidates=24, gamma=0.1, bandwidth=0.1))
     better_than_random = True
+    replicates = True
 
 
 # --- rows --------------------------------------------------------------------------------------

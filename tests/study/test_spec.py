@@ -30,7 +30,9 @@ def specs(draw: st.DrawFn) -> StudySpec:
         name=draw(st.text(min_size=1).filter(lambda s: s.strip() and "/" not in s and not s.startswith("."))),
         problem=Problem(
             space,
-            tuple(Objective(name, draw(st.sampled_from(["min", "max"]))) for name in names),
+            tuple(
+                Objective(name, draw(st.sampled_from(["min", "max"])), draw(st.booleans())) for name in names
+            ),
             tuple(Constraint(name, low, high) for name in names[:1]),
             draw(st.none() | st.just(Fidelity("epochs", 1, 81, log=True))),
         ),
@@ -87,6 +89,10 @@ def test_the_budget_is_no_part_of_the_question() -> None:
             "maximize accuracy here",
         ),
         (
+            {"problem": replace(SPEC.problem, objectives=(Objective("loss", "min", noisy=True),))},
+            "objective minimize loss there, minimize loss (noisy) here",
+        ),
+        (
             {"problem": Problem(Space(x=Float(0, 2), n=Int(1, 3)), LOSS)},
             "'x' is Float(0, 1) there, Float(0, 2) here",
         ),
@@ -103,6 +109,10 @@ def test_differences_are_said_in_words(change: dict[str, Any], says: str) -> Non
     found = differences(SPEC, replace(SPEC, **change))
     assert len(found) == 1
     assert says in found[0]
+
+
+def test_what_is_stored_of_an_objective_without_noise_is_what_it_always_was() -> None:
+    assert spec_to_json(SPEC)["objectives"] == [{"metric": "loss", "goal": "min"}]
 
 
 def test_a_study_of_another_format_is_refused() -> None:

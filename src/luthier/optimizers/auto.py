@@ -1,6 +1,6 @@
 """Auto: the algorithm that fits the problem and what is known of it so far, saying which and why in the tag.
 
-A small finite space is tried out whole. Several objectives are met with points spread evenly. Everything else is for the
+A small finite space is tried out whole, after which a study of a noisy objective goes on. Several objectives are met with points spread evenly. Everything else is for the
 Gaussian process, and from a thousand trials on for Parzen estimators.
 """
 
@@ -15,7 +15,7 @@ from luthier.optimizers.base import Optimizer
 from luthier.optimizers.gp import GP
 from luthier.optimizers.quasirandom import SobolPoints
 from luthier.optimizers.tpe import TPE
-from luthier.optimizers.wrap import propose, unique, usable
+from luthier.optimizers.wrap import noisy, propose, unique, usable
 from luthier.space import Points, size
 from luthier.study import Problem, Proposal, Trial
 
@@ -27,21 +27,27 @@ MANY = 1000
 
 @dataclass(frozen=True, slots=True)
 class Auto:
-    """Chooses by the problem; never tries a point twice. The default."""
+    """Chooses by the problem; tries a point twice only where the objective is noisy. The default."""
 
     def start(self, problem: Problem) -> Optimizer:
         """An optimiser for any problem; where there are several objectives it spreads points evenly."""
         points = size(problem.space)
         if points is not None and points <= SMALL:
-            return _Everything(problem)
-        return unique(_Spread(problem), problem) if len(problem.objectives) > 1 else _Auto(problem)
+            return _Everything(problem, _searched(problem) if noisy(problem) else None)
+        return _searched(problem)
+
+
+def _searched(problem: Problem) -> Optimizer:
+    """A search, for what cannot be settled by trying everything once."""
+    return unique(_Spread(problem), problem) if len(problem.objectives) > 1 else _Auto(problem)
 
 
 class _Everything:
-    """Every point of a small space, in random order."""
+    """Every point of a small space, in random order; then what `after` proposes."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, after: Optimizer | None) -> None:
         self._problem = problem
+        self._after = after
         self._points = {problem.space.key(point): point for point in Points(problem.space)}
         self._why = f"the space has only {len(self._points)} points"
         self._left = list(self._points)
@@ -49,12 +55,14 @@ class _Everything:
     def tell(self, finished: Sequence[Trial]) -> None:
         tried = {self._problem.space.key(trial.params) for trial in usable(finished, self._problem)}
         self._left = [key for key in self._left if key not in tried]
+        if self._after is not None:
+            self._after.tell(finished)
 
     def ask(self, pending: Sequence[Trial], rng: np.random.Generator) -> Proposal | None:
         waiting = {self._problem.space.key(trial.params) for trial in usable(pending, self._problem)}
         left = [key for key in self._left if key not in waiting]
         if not left:
-            return None
+            return None if self._after is None else self._after.ask(pending, rng)
         return propose(
             self._problem, self._points[left[int(rng.integers(len(left)))]], by="grid", why=self._why
         )

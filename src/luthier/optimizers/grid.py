@@ -19,7 +19,7 @@ class Grid:
     has more than twice as many.
 
     The number of its point is in each trial's tag, and that is how points are told apart: each is proposed exactly
-    once, whatever engines work on the study and whatever becomes of the trial.
+    once, whatever engines work on the study and whatever becomes of the trial; also where the objective is noisy.
     """
 
     levels: int = 5

@@ -58,14 +58,32 @@ def usable(trials: Sequence[Trial], problem: Problem) -> list[Trial]:
     return [trial for trial in trials if problem.space.allows(trial.params)]
 
 
+def noisy(problem: Problem) -> bool:
+    """Whether trying a point again may give another value."""
+    return any(objective.noisy for objective in problem.objectives)
+
+
 def unique(optimizer: Optimizer, problem: Problem) -> Optimizer:
-    """The optimiser, shown usable trials only, and kept from proposing what was tried or is pending.
+    """The optimiser, shown usable trials only, and kept from proposing what was tried or is pending - unless an objective
+    is noisy: then it may try a point again, which tells something new, and goes on as long as it likes.
 
     After a few vain tries it takes a point at random: in a finite space one of those that are left, until there are
     none and it answers None; elsewhere any, which may in rare cases be a point it had. The memory is eight
     bytes a trial and the work of an `ask` does not grow with their number.
     """
-    return _Unique(optimizer, problem)
+    return _Usable(optimizer, problem) if noisy(problem) else _Unique(optimizer, problem)
+
+
+class _Usable:
+    def __init__(self, optimizer: Optimizer, problem: Problem) -> None:
+        self._optimizer = optimizer
+        self._problem = problem
+
+    def tell(self, finished: Sequence[Trial]) -> None:
+        self._optimizer.tell(usable(finished, self._problem))
+
+    def ask(self, pending: Sequence[Trial], rng: np.random.Generator) -> Proposal | None:
+        return self._optimizer.ask(usable(pending, self._problem), rng)
 
 
 class _Unique:

@@ -23,7 +23,7 @@ def spec_to_json(spec: StudySpec) -> dict[str, Any]:
         "version": VERSION,
         "name": spec.name,
         "space": space_to_json(problem.space),
-        "objectives": [asdict(objective) for objective in problem.objectives],
+        "objectives": [_objective_to_json(objective) for objective in problem.objectives],
         "constraints": [
             {"metric": c.metric, "low": scalar_to_json(c.low), "high": scalar_to_json(c.high)}
             for c in problem.constraints
@@ -47,7 +47,9 @@ def spec_from_json(data: Any, budget: Budget) -> StudySpec:
         )
     problem = Problem(
         space=space_from_json(data["space"]),
-        objectives=tuple(Objective(o["metric"], o["goal"]) for o in data["objectives"]),
+        objectives=tuple(
+            Objective(o["metric"], o["goal"], o.get("noisy", False)) for o in data["objectives"]
+        ),
         constraints=tuple(
             Constraint(c["metric"], _float(c["low"]), _float(c["high"])) for c in data["constraints"]
         ),
@@ -104,9 +106,8 @@ def differences(there: StudySpec, here: StudySpec) -> list[str]:
 
 def _question(spec: StudySpec) -> dict[str, Any]:
     data = spec_to_json(spec)
-    goals = {"min": "minimize", "max": "maximize"}
     return {
-        "objective": ", ".join(f"{goals[o.goal]} {o.metric}" for o in spec.problem.objectives),
+        "objective": ", ".join(_goal(objective) for objective in spec.problem.objectives),
         "constraints": data["constraints"],
         "fidelity": data["fidelity"],
         "algorithm": _show(spec.algorithm),
@@ -119,6 +120,11 @@ def _question(spec: StudySpec) -> dict[str, Any]:
     }
 
 
+def _goal(objective: Objective) -> str:
+    word = {"min": "minimize", "max": "maximize"}[objective.goal]
+    return f"{word} {objective.metric}" + (" (noisy)" if objective.noisy else "")
+
+
 def _show(named: Named) -> str:
     options = ", ".join(f"{name}={value!r}" for name, value in named.options.items())
     return f"{named.name}({options})" if options else named.name
@@ -127,6 +133,12 @@ def _show(named: Named) -> str:
 def _short(value: Any) -> str:
     text = "nothing" if value is None else str(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _objective_to_json(objective: Objective) -> dict[str, Any]:
+    # Noise is said where there is some: studies from before it could be said are the same question as ever.
+    said = {"metric": objective.metric, "goal": objective.goal}
+    return {**said, "noisy": True} if objective.noisy else said
 
 
 def _named_to_json(named: Named) -> dict[str, Any]:

@@ -20,16 +20,19 @@ Goal = Literal["min", "max"]
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """A metric and the direction in which it is better."""
+    """A metric and the direction in which it is better; `noisy` where the same point measured again gives another value."""
 
     metric: str
     goal: Goal
+    noisy: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.metric, str) or not self.metric.strip():
             raise InvalidStudy(f"the metric to optimise is {self.metric!r}. Name it: minimize='loss'.")
         if self.goal not in ("min", "max"):
             raise InvalidStudy(f"the goal for {self.metric!r} is {self.goal!r}. Use 'min' or 'max'.")
+        if not isinstance(self.noisy, bool):
+            raise InvalidStudy(f"noisy is {self.noisy!r} for {self.metric!r}. Use True or False.")
 
     @property
     def sign(self) -> int:

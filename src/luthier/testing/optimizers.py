@@ -33,7 +33,8 @@ class OptimizerContract:
     """Inherit from it in a class whose name begins with `Test`, and list the `algorithms` to be tested.
 
     `better_than_random` says that they learn: within 100 trials they beat random search on three easy problems.
-    `seeded` says that another seed gives other trials. `spaces` may be narrowed for an algorithm that works on some
+    `seeded` says that another seed gives other trials. `replicates` says that with a noisy objective they go on when
+    every point of a finite space was tried. `spaces` may be narrowed for an algorithm that works on some
     kinds of parameter only.
     """
 
@@ -41,6 +42,7 @@ class OptimizerContract:
     spaces: ClassVar[dict[str, Space]] = SPACES
     better_than_random: ClassVar[bool] = False
     seeded: ClassVar[bool] = True
+    replicates: ClassVar[bool] = False
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
         """Run each test with each algorithm, and where it asks for one, each space."""
@@ -135,6 +137,23 @@ class OptimizerContract:
         points = size(small.space) or 0
         history = play(algorithm.start(small), small, some_loss, 3 * points + 10, workers=3)
         assert len(history) == len({small.space.key(trial.params) for trial in history}) == points
+
+    def test_where_the_objective_is_noisy_a_point_may_be_tried_again(
+        self, algorithm: Algorithm, small: Problem
+    ) -> None:
+        objectives = tuple(replace(objective, noisy=True) for objective in small.objectives)
+        noisy = replace(small, objectives=objectives)
+        chance = np.random.default_rng(11)
+        asked_for = 2 * (size(noisy.space) or 0) + 10
+        lived = algorithm.start(noisy)
+        history = play(lived, noisy, lambda p: some_loss(p) + chance.normal(), asked_for, workers=3)
+        for trial in history:
+            noisy.space.check(trial.params)
+        if self.replicates:
+            assert len(history) == asked_for
+        fresh = algorithm.start(noisy)
+        fresh.tell(history.finished())
+        assert asked(fresh, asked_for) == asked(lived, asked_for)
 
     def test_what_is_pending_is_not_proposed_again(self, algorithm: Algorithm, small: Problem) -> None:
         points = size(small.space) or 0
