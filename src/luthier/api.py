@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier import plugins, preflight
-from luthier.analysis import Contour, Importance, Slice, contour_of, importance, predict, slice_of
+from luthier.analysis import Contour, Importance, Slice, contour_of, importance, slice_of
 from luthier.analysis.table import rows, to_pandas
 from luthier.clock import SystemClock
 from luthier.engine.asking import Asker, OpenTrial
@@ -21,6 +21,7 @@ from luthier.engine.plan import End
 from luthier.engine.rules import Rules
 from luthier.errors import InvalidStudy, LuthierError, ObjectiveFailed, Stop, StoreError
 from luthier.executors import Executor, Inline, Processes
+from luthier.expected import best_of, predict
 from luthier.models import ModelVersion, save_model
 from luthier.objectives.context import Task
 from luthier.objectives.crossval import CrossValidation
@@ -47,6 +48,7 @@ from luthier.study import (
     Trial,
 )
 from luthier.study.pareto import front
+from luthier.summary import worth
 
 Metric = str | Sequence[str] | None
 MEMORY = "memory"
@@ -252,11 +254,20 @@ class Study:
 
     @property
     def best(self) -> Trial:
-        """The completed trial with the best value of the (first) objective."""
-        best = self.history.best()
-        if best is None:
+        """The completed trial with the best value of the (first) objective; of a noisy objective the first trial of the
+        point with the best expected value, which `predict` gives.
+        """
+        return self._found(best_of(self.history))
+
+    @property
+    def best_seen(self) -> Trial:
+        """The completed trial with the best value of the (first) objective, by luck or not."""
+        return self._found(self.history.best())
+
+    def _found(self, trial: Trial | None) -> Trial:
+        if trial is None:
             raise LuthierError(f"study {self.name!r} has no completed trial with a value yet.")
-        return best
+        return trial
 
     @property
     def front(self) -> list[Trial]:
@@ -287,12 +298,14 @@ class Study:
 
     def importance(self) -> list[Importance]:
         """Which share of the objective's variance over the space each parameter explains by itself, the most important
-        first, with its standard error. Raises LuthierError below ten completed trials, as the next three do.
+        first, with its standard error. Raises LuthierError below ten completed trials, as `slice` and `contour` do.
         """
         return importance(self.history)
 
     def predict(self, params: Mapping[str, Scalar]) -> tuple[float, float]:
-        """What the objective is to be expected at a point of the space, and its standard deviation, noise included."""
+        """What the (first) objective is to be expected at a point of the space, and its standard deviation, noise included:
+        by the default algorithm's Gaussian process. Raises LuthierError until two trials have different values.
+        """
         mean, sd = predict(self.history, [params])
         return float(mean[0]), float(sd[0])
 
@@ -317,12 +330,12 @@ class Study:
 
     def __repr__(self) -> str:
         history = self.history
-        best = history.best()
+        best = best_of(history)
         metric = self.spec.problem.objective.metric
         found = (
             "nothing completed yet"
             if best is None
-            else f"best {metric} {best.metrics[metric]:.6g} (#{best.number})"
+            else f"best {metric} {worth(history, best)} (#{best.number})"
         )
         return f"<Study {self.name!r}: {history.ended} of {len(history)} trials ended, {found}>"
 
@@ -423,7 +436,7 @@ class Study:
         self, objective: CrossValidation, *, progress: bool | Watcher = False
     ) -> ModelVersion | None:
         """Refit the best configuration on all rows and save it as the next version, unless the latest is that one."""
-        best = self.history.best()
+        best = best_of(self.history)
         if best is None or self.facts.get("model", {}).get("trial") == best.number:
             return None
         with saying(f"{self.name}: refitting #{best.number} on all rows", progress):

@@ -17,8 +17,20 @@ import numpy as np
 
 from luthier.engine.engine import Status, Watcher
 from luthier.engine.rules import Rules
+from luthier.expected import best_of
 from luthier.study import History, State, StudySpec
-from luthier.summary import Looked, changed, defaults, duration, plural, ranked, score, setting, standing
+from luthier.summary import (
+    Looked,
+    changed,
+    defaults,
+    duration,
+    plural,
+    ranked,
+    score,
+    setting,
+    standing,
+    worth,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -97,7 +109,8 @@ def view(spec: StudySpec, history: History, status: Status, began: tuple[float, 
     """
     budget, objective = spec.budget, spec.problem.objective
     best = history.best()
-    found = "" if best is None else f"best {objective.metric} {score(best, objective)} (#{best.number})"
+    word = "best seen" if objective.noisy else "best"  # whatever it costs to look deeper is for the end
+    found = "" if best is None else f"{word} {objective.metric} {score(best, objective)} (#{best.number})"
     ended, failed = history.ended, history.counts[State.FAILED]
     elapsed, made = status.seconds - began[0], ended - began[1]
     rate = made / elapsed if made > 0 and elapsed > 0 else 0.0
@@ -321,11 +334,11 @@ def html(study: Looked) -> str:
 
 
 def _drawn(spec: StudySpec, history: History, words: str) -> str:
-    best, objective = history.best(), spec.problem.objective
+    best, objective = best_of(history), spec.problem.objective
     parts = [f"<strong>{escape(spec.name)}</strong> {escape(words)}"]
     if best is not None:
         start = defaults(spec, history)
-        found = f"best {objective.metric} {score(best, objective)} (#{best.number})"
+        found = f"best {objective.metric} {worth(history, best)} (#{best.number})"
         told = changed(best.params, None if start is None else start.params)
         parts += [
             f"{escape(found)} {_spark(history)}",
@@ -341,7 +354,7 @@ def _table(history: History) -> str:
     head = "".join(f"<th>{escape(text)}</th>" for text in ("#", objective.metric, *names))
     lines = []
     for trial in ranked(history, 5):
-        cells = [str(trial.number), str(score(trial, objective))]
+        cells = [str(trial.number), worth(history, trial)]
         cells += [setting(trial.params[name]) if name in trial.params else "" for name in names]
         lines.append("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>")
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from luthier.analysis.table import rows, uncertainty
 from luthier.clock import SystemClock
 from luthier.engine.plan import Situation, ending
+from luthier.expected import Expected, best_of, ranking
 from luthier.space import Params
 from luthier.store.base import Reader, StudyRow
 from luthier.study import Budget, History, Named, Objective, State, StudySpec, Trial
@@ -166,8 +167,21 @@ def folds(trial: Trial, metric: str) -> dict[int, float]:
     return {report.step: report.metrics[metric] for report in trial.reports if metric in report.metrics}
 
 
+def worth(history: History, trial: Trial) -> str:
+    """The objective in a listing of the best: expected, where it is noisy, else measured."""
+    for point in ranking(history):
+        if point.trial.number == trial.number:
+            return number(point.mean, point.sd)
+    return str(score(trial, history.problem.objective))
+
+
 def ranked(history: History, n: int) -> list[Trial]:
-    """The `n` best completed trials in the space, the best first."""
+    """The `n` best completed trials in the space, the best first; of a noisy objective one for each of the `n` points with
+    the best expectation.
+    """
+    points = ranking(history)
+    if points:
+        return [point.trial for point in points[:n]]
     objective, allows = history.problem.objective, history.problem.space.allows
     completed = (t for t in history if t.state is State.COMPLETED and not math.isnan(history.value(t)))
     order = sorted(
@@ -226,15 +240,30 @@ def _goes_on(spec: StudySpec, history: History) -> str:
 
 
 def _best(spec: StudySpec, history: History) -> list[Row]:
-    best, objective = history.best(), spec.problem.objective
+    best, objective = best_of(history), spec.problem.objective
     if best is None:
         return [("best", "nothing completed with a value"), *_failures(history)]
     start = defaults(spec, history)
-    lines: list[Row] = [("best", f"#{best.number}   {objective.metric} {score(best, objective)}")]
+    lines: list[Row] = [("best", f"#{best.number}   {objective.metric} {worth(history, best)}")]
+    lines += _beside(history, best)
     lines += [("", f"{other.metric} {score(best, other)}") for other in spec.problem.objectives[1:]]
     if start is not None:
         lines.append(("", _compared(best, start, objective)))
     return [*lines, ("", changed(best.params, None if start is None else start.params)), *_failures(history)]
+
+
+def _beside(history: History, best: Trial) -> list[Row]:
+    """What was measured at the point with the best expectation, and the best measurement if that is another's."""
+    points, lucky = ranking(history), history.best()
+    if not points or lucky is None:
+        return []
+    seen = points[0].seen
+    low, high = number(min(seen)), number(max(seen))
+    told = f"seen once: {low}" if len(seen) == 1 else f"seen {len(seen)} times: {low} to {high}"
+    lines: list[Row] = [("", f"is what one more trial there is expected to give; {told}")]
+    if history.problem.space.key(lucky.params) != history.problem.space.key(best.params):
+        lines.append(("", f"the best value seen is {number(history.value(lucky))}, of #{lucky.number}"))
+    return lines
 
 
 def _compared(best: Trial, start: Trial, objective: Objective) -> str:
@@ -270,7 +299,7 @@ def _model(study: Looked) -> list[Row]:
 
 
 def _next(study: Looked, where: Standing, store: str | None) -> list[Row]:
-    name, best = study.spec.name, study.history.best()
+    name, best = study.spec.name, best_of(study.history)
     commands: list[tuple[str, str]] = []
     if best is not None:
         commands.append((f"luthier show {name} {best.number}", "why this one was tried, and fold by fold"))
@@ -311,7 +340,7 @@ def _near(path: Path) -> str:
 def asked(about: Mapping[str, Any], objectives: Sequence[Objective]) -> str:
     """What is tuned, on what, for what."""
     words = {"min": "minimise", "max": "maximise"}
-    goal = ", ".join(f"{words[o.goal]} {o.metric}" for o in objectives)
+    goal = ", ".join(f"{words[o.goal]} {'noisy ' if o.noisy else ''}{o.metric}" for o in objectives)
     if "estimator" in about:
         classes = f", {about['classes']} classes" if about.get("classes") else ""
         data = f"{about['data']} ({about['rows']:,} rows, {plural(about['columns'], 'column')}{classes})"
@@ -363,7 +392,7 @@ def _top(spec: StudySpec, history: History) -> list[Row]:
     if len(top) < 2:
         return []
     marks = [f"#{trial.number}" for trial in top]
-    scores = [str(score(trial, spec.problem.objective)) for trial in top]
+    scores = [worth(history, trial) for trial in top]
     wide = max(map(len, marks)), max(map(len, scores))
     return [
         (
@@ -452,12 +481,12 @@ def line_of(store: Reader, row: StudyRow) -> Line:
 def line_cells(line: Line) -> tuple[str, ...]:
     """A study as a line of a table: name, state, trials, best, time, when it was made."""
     row, spec, history, where = line
-    best, trials = history.best(), spec.budget.trials
+    best, trials = best_of(history), spec.budget.trials
     return (
         row.name,
         where.word,
         str(history.ended) if trials is None else f"{history.ended}/{trials}",
-        "" if best is None else f"{spec.problem.objective.metric} {score(best, spec.problem.objective)}",
+        "" if best is None else f"{spec.problem.objective.metric} {worth(history, best)}",
         duration(row.seconds),
         datetime.fromtimestamp(row.created, UTC).strftime("%Y-%m-%d %H:%M"),
     )
@@ -466,7 +495,7 @@ def line_cells(line: Line) -> tuple[str, ...]:
 def line_to_json(line: Line) -> dict[str, Any]:
     """A study as an object of a list."""
     row, spec, history, where = line
-    best = history.best()
+    best, seen = best_of(history), history.best()
     return dict(
         plain(
             {
@@ -477,6 +506,7 @@ def line_to_json(line: Line) -> dict[str, Any]:
                 "budget": asdict(spec.budget),
                 "objectives": [asdict(o) for o in spec.problem.objectives],
                 "best": None if best is None else trial_to_json(best),
+                "best_seen": None if seen is None else trial_to_json(seen),
                 "seconds": row.seconds,
                 "created": datetime.fromtimestamp(row.created, UTC).isoformat(),
             }
@@ -579,7 +609,8 @@ def shortened(text: str, length: int) -> str:
 def to_json(study: Looked) -> dict[str, Any]:
     """What a study has come to, for programs. NaN and infinities are the strings "NaN", "Infinity", "-Infinity"."""
     spec, history, row = study.spec, study.history, study.row
-    best, start, objective = history.best(), defaults(spec, history), spec.problem.objective
+    best, start, objective = best_of(history), defaults(spec, history), spec.problem.objective
+    seen, points = history.best(), ranking(history)
     where = standing(spec, history, row)
     found = None if best is None or start is None else gain(best, start, objective)
     return dict(
@@ -600,7 +631,14 @@ def to_json(study: Looked) -> dict[str, Any]:
                 "created": datetime.fromtimestamp(row.created, UTC).isoformat(),
                 "best": None
                 if best is None
-                else {**trial_to_json(best), "error": score(best, objective).error},
+                else {
+                    **trial_to_json(best),
+                    "error": score(best, objective).error,
+                    "expected": _expected_to_json(points[0]) if points else None,
+                },
+                "best_seen": None
+                if seen is None
+                else {**trial_to_json(seen), "error": score(seen, objective).error},
                 "defaults": None
                 if start is None
                 else {**trial_to_json(start), "error": score(start, objective).error},
@@ -609,6 +647,10 @@ def to_json(study: Looked) -> dict[str, Any]:
             }
         )
     )
+
+
+def _expected_to_json(point: Expected) -> dict[str, Any]:
+    return {"mean": point.mean, "sd": point.sd, "seen": list(point.seen)}
 
 
 def trial_to_json(trial: Trial) -> dict[str, Any]:

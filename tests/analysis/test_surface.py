@@ -1,29 +1,11 @@
 import numpy as np
 import pytest
 
-from luthier.analysis import contour_of, distribution, predict, slice_of, timeline
+from luthier.analysis import contour_of, distribution, slice_of, timeline
 from luthier.errors import InvalidParams
 from luthier.space import Choice, Float, Int, Space
 from luthier.study import Completed, History, Objective, Problem, State, Trial
-from tests.analysis.test_importance import FOUR, additive, study
-
-
-def test_predictions_follow_the_objective_and_say_how_sure_they_are() -> None:
-    history = study(FOUR, additive, 400)
-    rng = np.random.default_rng(9)
-    rows = [FOUR.sample(rng) for _ in range(200)]
-    mean, sd = predict(history, rows)
-    truth = np.array([additive(row) for row in rows])
-    assert mean.shape == sd.shape == (200,)
-    assert np.corrcoef(mean, truth)[0, 1] > 0.95
-    assert 0.8 < np.mean(np.abs(mean - truth) < 1.645 * sd) <= 1.0
-    with pytest.raises(InvalidParams, match="missing"):
-        predict(history, [{"a": 0.5}])
-
-
-def test_predictions_are_on_the_side_of_the_goal() -> None:
-    mean, _ = predict(study(FOUR, additive, 100, maximize=True), [dict.fromkeys("abcd", 0.9)])
-    assert mean[0] > 4
+from tests.analysis.test_importance import FOUR, study
 
 
 def test_a_slice_is_the_average_over_the_others_on_the_parameters_scale() -> None:

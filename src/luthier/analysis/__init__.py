@@ -3,7 +3,7 @@
 from luthier.analysis.course import Distribution, Span, distribution, timeline
 from luthier.analysis.forest import Forest
 from luthier.analysis.importance import Importance, importance
-from luthier.analysis.surface import Contour, Observed, Slice, contour_of, predict, slice_of
+from luthier.analysis.surface import Contour, Observed, Slice, contour_of, slice_of
 from luthier.analysis.table import flat, rows, to_pandas, uncertainty
 from luthier.analysis.trace import incumbent
 
@@ -20,7 +20,6 @@ __all__ = [
     "flat",
     "importance",
     "incumbent",
-    "predict",
     "rows",
     "slice_of",
     "timeline",

@@ -188,31 +188,12 @@ def _branches(
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A regression tree. Node i asks whether the cell on `axis[i]` is one of `low[i]` or below (of an unordered choice:
-    is that cell) and goes to `child[i]` if so, else to the one after; a leaf has axis -1. `boxes`, of shape (leaves,
-    axes, cells), says which cells each leaf spans, and `heights` what its mean is.
+    """The leaves of a regression tree: `boxes`, of shape (leaves, axes, cells), says which cells each spans, and `heights`
+    what its mean is.
     """
 
-    axis: Ints
-    low: Ints
-    child: Ints
-    mean: Floats
-    variance: Floats
     boxes: Bools
     heights: Floats
-
-    def leaves(self, cells: Ints, ordered: Bools) -> Ints:
-        """The node at which each row of cells ends."""
-        node = np.zeros(len(cells), dtype=np.intp)
-        rows = np.arange(len(cells))
-        while len(rows):
-            rows = rows[self.axis[node[rows]] >= 0]
-            at = node[rows]
-            on = self.axis[at]
-            there = cells[rows, on]
-            left = np.where(ordered[on], there <= self.low[at], there == self.low[at])
-            node[rows] = self.child[at] + ~left
-        return node
 
 
 def grow(cells: Ints, y: Floats, ordered: Bools, width: int, rng: np.random.Generator) -> Tree:
@@ -224,23 +205,16 @@ def grow(cells: Ints, y: Floats, ordered: Bools, width: int, rng: np.random.Gene
     n_axes = cells.shape[1]
     asked = max(1, math.ceil(n_axes * 5 / 6))
     least = 1e-9 * float(np.square(y - y.mean()).sum()) + 1e-300
-    levels: list[tuple[Ints, Ints, Ints, Floats, Floats]] = []
     finished: list[tuple[Bools, Floats]] = []
     boxes = np.ones((1, n_axes, width), dtype=np.bool_)
     node = np.zeros(len(y), dtype=np.intp)
-    total = 1
     while len(boxes):
         k = len(boxes)
         count, first = np.bincount(node, minlength=k), np.bincount(node, y, minlength=k)
         mean = first / count
-        variance = np.bincount(node, np.square(y - mean[node]), minlength=k) / count
         axis, low, gain = _cuts(cells, y - mean[node], node, k, ordered, width, asked, rng)
         split = gain > least
         on, at = axis[split], low[split]
-        child = np.full(k, -1)
-        child[split] = total + 2 * np.arange(len(on))
-        total += 2 * len(on)
-        levels.append((np.where(split, axis, -1), low, child, mean, variance))
         finished.append((boxes[~split], mean[~split]))
         left = np.where(ordered[on, None], np.arange(width) <= at[:, None], np.arange(width) == at[:, None])
         halves = np.repeat(boxes[split], 2, axis=0)
@@ -253,9 +227,7 @@ def grow(cells: Ints, y: Floats, ordered: Bools, width: int, rng: np.random.Gene
         there = cells[np.arange(len(node)), axis[node]]
         right = ~np.where(ordered[axis[node]], there <= low[node], there == low[node])
         node = 2 * place[node] + right
-    parts = [np.concatenate(part) for part in zip(*levels, strict=True)]
-    leaves = [np.concatenate(part) for part in zip(*finished, strict=True)]
-    return Tree(*parts, *leaves)
+    return Tree(*(np.concatenate(part) for part in zip(*finished, strict=True)))
 
 
 def _cuts(
@@ -302,7 +274,6 @@ class Forest:
 
     cells: Cells
     trees: tuple[Tree, ...]
-    space: Space
     sign: int
 
     @classmethod
@@ -326,28 +297,14 @@ class Forest:
                 f"all {len(used)} completed trials have {history.problem.objective.metric} {value:g}, so no parameter can "
                 "be told to matter. Check the metric, or widen the space."
             )
-        space = history.problem.space
         rows = [trial.params for trial in used]
-        cells = Cells.of(space, rows)
+        cells = Cells.of(history.problem.space, rows)
         if not cells.axes:
             raise LuthierError("every parameter of the space is fixed, so there is nothing to compare.")
         encoded, width = cells.encode(rows), cells.weights.shape[1]
         rng = np.random.default_rng([seed, len(used)])
         grown = tuple(grow(encoded, y, cells.ordered, width, rng) for _ in range(trees))
-        return cls(cells, grown, space, history.problem.objective.sign)
-
-    def predict(self, rows: Sequence[Params]) -> tuple[Floats, Floats]:
-        """Mean and standard deviation of the objective at points of the space, each of shape (rows,).
-
-        The deviation is that between the trees and within their leaves, so it has the objective's noise in it.
-        """
-        for row in rows:
-            self.space.check(row)
-        cells = self.cells.encode(rows)
-        ends = [tree.leaves(cells, self.cells.ordered) for tree in self.trees]
-        means = np.stack([tree.mean[end] for tree, end in zip(self.trees, ends, strict=True)])
-        within = np.stack([tree.variance[end] for tree, end in zip(self.trees, ends, strict=True)])
-        return self.sign * means.mean(axis=0), np.sqrt(means.var(axis=0) + within.mean(axis=0))
+        return cls(cells, grown, history.problem.objective.sign)
 
     def marginal(self, *names: str) -> Floats:
         """What each tree expects for every cell of these parameters where all of them exist, over all values of the others

@@ -1,8 +1,7 @@
-"""What the objective is expected to be where nothing was tried: at a point, along a parameter, over two of them."""
+"""What the objective is expected to be on average: along a parameter, over two of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from luthier.analysis.forest import Axis, Forest
 from luthier.errors import InvalidParams
-from luthier.space import Choice, Parameter, Params, Scalar
+from luthier.space import Choice, Parameter, Scalar
 from luthier.study import History, State
 
 Floats = NDArray[np.float64]
@@ -51,13 +50,6 @@ class Contour:
     mean: Floats
     sd: Floats
     observed: Observed
-
-
-def predict(history: History, rows: Sequence[Params]) -> tuple[Floats, Floats]:
-    """What the objective is expected to be at points of the space, and its standard deviation, noise included; both of
-    shape (rows,). Raises InvalidParams for a point that is not one, LuthierError where there are too few trials.
-    """
-    return Forest.of(history).predict(rows)
 
 
 def slice_of(history: History, name: str, *, forest: Forest | None = None) -> Slice:

@@ -74,12 +74,12 @@ def _header(study: StudyFile, objective: Any) -> tuple[str, list[tuple[str, str]
     from luthier.study import Objective
     from luthier.summary import asked, duration, plural, shortened
 
-    goals = [Objective(metric, "min") for metric in study.minimize]
-    goals += [Objective(metric, "max") for metric in study.maximize]
+    goals = [Objective(metric, "min", study.noisy) for metric in study.minimize]
+    goals += [Objective(metric, "max", study.noisy) for metric in study.maximize]
     space, folds, whose = study.space, 0, ""
     about: dict[str, Any] = {"function": study.function}
     if isinstance(objective, CrossValidation):
-        goals = goals or [objective.default_objective()]
+        goals = goals or [replace(objective.default_objective(), noisy=study.noisy)]
         about, folds = objective.about, objective.folds
         if space is None:
             space, whose = objective.space(), ", recommended for this estimator"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from luthier.analysis import Contour, Forest, Slice, contour_of, distribution, slice_of, timeline
 from luthier.analysis import importance as importance_of
 from luthier.errors import InvalidParams, InvalidStudy, LuthierError, UnknownName, did_you_mean
+from luthier.expected import best_of
 from luthier.plots.picture import (
     BLUE,
     FAINT,
@@ -38,7 +39,7 @@ from luthier.plots.picture import (
 from luthier.plots.scales import View, parameter_axis, ticks, titled, written
 from luthier.space import Choice, Int, Parameter
 from luthier.study import History, State, Trial
-from luthier.summary import duration, number, plural, shortened
+from luthier.summary import duration, number, plural, shortened, worth
 
 Floats = NDArray[np.float64]
 MOST_SLICES = 6
@@ -61,9 +62,8 @@ def history(trials: History) -> Picture:
     if len(good) > 1:
         running = np.minimum.accumulate([view.sign * trials.value(t) for t in good]) * view.sign
         x = [*(t.number for t in good), len(trials) - 1]
-        marks.append(
-            Line(x, view.clip([*running, running[-1]]), INK, width=1.5, step=True, label="best so far")
-        )
+        label = "best value seen so far" if trials.problem.objective.noisy else "best so far"
+        marks.append(Line(x, view.clip([*running, running[-1]]), INK, width=1.5, step=True, label=label))
     first = trials[0]
     if first.tag.get("by") == "defaults" and first in done:
         level = view.clip([trials.value(first)] * 2)
@@ -122,7 +122,7 @@ def timeline_of(trials: History) -> Picture:
         State.FAILED: (VERMILION, "failed"),
         State.RUNNING: (ORANGE, "running"),
     }
-    best = trials.best()
+    best = best_of(trials)
     groups: dict[tuple[str, str], list[int]] = {}
     for i, s in enumerate(spans):
         look = (GREEN, "the best") if best is not None and s.number == best.number else looks[s.state]
@@ -372,7 +372,7 @@ def parallel(trials: History) -> Picture:
                     texts=[_told(trials, shown[i]) for i in members],
                 )
             )
-    best = trials.best()
+    best = best_of(trials)
     if best is not None:
         row = height[[shown.index(best)]]
         marks.append(Line(*_joined(row), INK, 2.6, label=f"best (#{best.number})"))
@@ -437,11 +437,11 @@ def _told(trials: History, trial: Trial) -> str:
 def _best(
     trials: History, at: Callable[[Trial], tuple[float, float] | None], *, label: bool = True
 ) -> list[Mark]:
-    best = trials.best()
+    best = best_of(trials)
     place = None if best is None else at(best)
     if best is None or place is None or not math.isfinite(trials.value(best)):
         return []
-    told = f"best: {number(trials.value(best))} (#{best.number})" if label else None
+    told = f"best: {worth(trials, best)} (#{best.number})" if label else None
     return [Points([place[0]], [place[1]], ORANGE, "star", 15, 1.0, label=told, texts=[_told(trials, best)])]
 
 
