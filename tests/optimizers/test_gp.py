@@ -10,7 +10,8 @@ from scipy.stats import norm, yeojohnson, yeojohnson_normmax
 from luthier.errors import InvalidStudy
 from luthier.optimizers import Optimizer
 from luthier.optimizers.gp import GP, acquire, model, optimizer, transform
-from luthier.optimizers.gp.codes import Codes
+from luthier.optimizers.gp.codes import Axes, Codes
+from luthier.optimizers.gp.scales import Scales
 from luthier.space import Choice, Float, Int, Params, Points, Space
 from luthier.study import Constraint, Objective, Problem, Proposal, State, Trial
 from luthier.testing import OptimizerContract
@@ -138,10 +139,48 @@ def data(n: int = 25, seed: int = 0) -> tuple[Codes, np.ndarray, np.ndarray]:
     return codes, features, (z - z.mean()) / z.std()
 
 
+def some_theta(codes: Codes) -> np.ndarray:
+    """Hyperparameters with bent scales."""
+    prior = model.Prior.of((codes.categories > 0).tolist(), 8.0)
+    bends = np.zeros(len(prior.centre))
+    count = len(codes.names)
+    bends[count : 3 * count] = np.random.default_rng(7).uniform(-0.8, 0.8, 2 * count)
+    return prior.centre + bends
+
+
+def test_scales_bend_and_lead_back() -> None:
+    codes, features, _ = data()
+    scales = Scales(some_theta(codes), codes.axes)
+    which = codes.numeric
+    units = np.random.default_rng(0).random((50, len(which)))
+    units[0], units[1] = 0.0, 1.0
+    bent = scales.bend(units, which)
+    assert np.array_equal(bent[:2], units[:2])
+    assert np.allclose(scales.unbend(bent, which), units)
+    step = 1e-7 * (units[2:] < 0.5) - 0.5e-7
+    slope = (scales.bend(units[2:] + step, which) - bent[2:]) / step
+    assert np.allclose(scales.steepness(units[2:], which), slope, rtol=1e-3)
+    straight = Scales(model.Prior.of((codes.categories > 0).tolist(), 8.0).centre, codes.axes)
+    assert np.allclose(straight.embed(features) * straight.lengthscales[codes.axes.groups], features)
+
+
+def test_a_number_that_acts_by_its_logarithm_is_found_out() -> None:
+    x = np.random.default_rng(0).random((60, 2))
+    z = np.log10(x[:, 0] + 1e-3) + 0.2 * x[:, 1]
+    prior = model.Prior.of([False, False], 2.0)
+    found = model.fit(
+        model.Data(x, Axes(np.arange(2), np.arange(2)), z - z.mean(), prior), [(prior.centre, 60)]
+    )
+    bent = Scales(found, Axes(np.arange(2), np.arange(2))).bend(np.array([[0.1, 0.1]]), np.arange(2))[0]
+    assert bent[0] > 0.25, "a tenth of the scale is more than a quarter of the way"
+    assert abs(bent[1] - 0.1) < 0.1
+
+
 def test_the_gradient_of_the_likelihood_is_that_of_finite_differences() -> None:
     codes, features, z = data()
+    features[0, codes.axes.numbers], features[1, codes.axes.numbers] = 0.0, 1.0
     prior = model.Prior.of((codes.categories > 0).tolist(), 8.0)
-    data_ = model.Data(features, codes.groups, z, prior)
+    data_ = model.Data(features, codes.axes, z, prior)
     rng = np.random.default_rng(1)
     for _ in range(5):
         theta = prior.centre + 0.5 * rng.standard_normal(len(prior.centre))
@@ -154,13 +193,13 @@ def test_the_gradient_of_the_likelihood_is_that_of_finite_differences() -> None:
 def test_hyperparameters_are_drawn_from_what_is_probable() -> None:
     """With next to no data that is the prior; with much, near the best fit."""
     prior = model.Prior.of([False, False], 2.0)
-    groups, rng = np.arange(2), np.random.default_rng(0)
-    nothing = model.Data(np.zeros((1, 2)), groups, np.zeros(1), prior)
+    axes, rng = Axes(np.arange(2), np.arange(2)), np.random.default_rng(0)
+    nothing = model.Data(np.zeros((1, 2)), axes, np.zeros(1), prior)
     draws = np.array(model.sampled(prior.centre, nothing, 400, 1, rng))
     assert np.allclose(draws[:, :2].mean(axis=0), prior.centre[:2], atol=0.6)
     assert np.allclose(draws[:, :2].std(axis=0), prior.spread[:2], rtol=0.3)
     x = rng.random((60, 2))
-    much = model.Data(x, groups, np.sin(5 * x[:, 0]) - 0.2, prior)
+    much = model.Data(x, axes, np.sin(5 * x[:, 0]) - 0.2, prior)
     best = model.fit(much, [(start, 50) for start in prior.starts()])
     near = np.array(model.sampled(best, much, 100, 3, rng))
     assert near[:, 0].std() < 0.5
@@ -170,14 +209,12 @@ def test_hyperparameters_are_drawn_from_what_is_probable() -> None:
 
 def test_the_posterior_is_that_of_the_book() -> None:
     codes, features, z = data()
-    theta = model.Prior.of((codes.categories > 0).tolist(), 8.0).centre
-    posterior = model.Posterior(theta, features, codes.groups, z)
+    theta = some_theta(codes)
+    posterior = model.Posterior(theta, features, codes.axes, z)
     more = codes.features(codes.random(7, np.random.default_rng(5)))
-    scale = posterior.scale
-    K = posterior.signal * model.kernel(features * scale, features * scale)[0] + posterior.noise * np.eye(
-        len(z)
-    )
-    k = posterior.signal * model.kernel(more * scale, features * scale)[0]
+    here, there = posterior.scales.embed(features), posterior.scales.embed(more)
+    K = posterior.signal * model.kernel(here, here)[0] + posterior.noise * np.eye(len(z))
+    k = posterior.signal * model.kernel(there, here)[0]
     mean, variance = posterior.predict(more)
     assert np.allclose(mean, k @ np.linalg.solve(K, z), atol=1e-7)
     assert np.allclose(variance, posterior.signal - np.sum(k * np.linalg.solve(K, k.T).T, axis=1), atol=1e-7)
@@ -186,14 +223,14 @@ def test_the_posterior_is_that_of_the_book() -> None:
 
 def test_pending_points_leave_the_mean_and_take_uncertainty_away() -> None:
     codes, features, z = data()
-    theta = model.Prior.of((codes.categories > 0).tolist(), 8.0).centre
-    posterior = model.Posterior(theta, features, codes.groups, z)
+    theta = some_theta(codes)
+    posterior = model.Posterior(theta, features, codes.axes, z)
     waiting = codes.features(codes.random(3, np.random.default_rng(5)))
     conditioned = posterior.given(waiting)
     as_told = model.Posterior(
         theta,
         np.vstack([features, waiting]),
-        codes.groups,
+        codes.axes,
         np.concatenate([z, posterior.predict(waiting)[0]]),
     )
     more = codes.features(codes.random(50, np.random.default_rng(6)))
@@ -208,17 +245,22 @@ def test_pending_points_leave_the_mean_and_take_uncertainty_away() -> None:
 )
 def test_the_slopes_of_a_score_are_those_of_finite_differences(rule: acquire.Rule) -> None:
     codes, features, z = data()
-    theta = model.Prior.of((codes.categories > 0).tolist(), 8.0).centre
-    posterior = model.Posterior(theta, features, codes.groups, z)
-    other = model.Posterior(theta + 0.3, features, codes.groups, z)
-    success = model.Success(features, np.arange(len(z)) % 3 > 0, posterior.lengthscales, codes.groups)
+    theta = some_theta(codes)
+    posterior = model.Posterior(theta, features, codes.axes, z)
+    other = model.Posterior(theta + 0.3, features, codes.axes, z)
+    success = model.Success(
+        features, np.arange(len(z)) % 3 > 0, posterior.scales.lengthscales, codes.axes.groups
+    )
     score = acquire.Score(codes, model.Mixture([posterior, other]), rule, success)
     rows = codes.random(6, np.random.default_rng(3))
     value, slope = score.slopes(rows)
     assert np.allclose(value, score(rows))
     for place, i in enumerate(codes.climbs):
-        step = 1e-6 * np.eye(rows.shape[1])[i]
-        numeric = (score(rows + step) - score(rows - step)) / 2e-6
+        ahead, behind = rows.copy(), rows.copy()
+        bent = score.scales.bend(rows[:, [i]], np.array([i]))
+        ahead[:, [i]] = score.scales.unbend(bent + 1e-6, np.array([i]))
+        behind[:, [i]] = score.scales.unbend(bent - 1e-6, np.array([i]))
+        numeric = (score(ahead) - score(behind)) / 2e-6
         assert np.allclose(slope[:, place], numeric, rtol=1e-4, atol=1e-5)
 
 

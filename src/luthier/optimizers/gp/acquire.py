@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from luthier.optimizers.gp.codes import Bools, Codes, Floats, Ints
 from luthier.optimizers.gp.model import Mixture, Success
+from luthier.optimizers.gp.scales import Scales
 
 Keys = NDArray[np.uint64]
 Rule = Callable[[Floats, Floats], tuple[Floats, Floats, Floats]]
@@ -92,6 +93,8 @@ class Score:
         success: Success | None = None,
     ) -> None:
         self.codes, self.mixture, self.rule, self.success = codes, mixture, rule, success
+        self.scales = mixture.posteriors[0].scales
+        """On these the climb moves."""
 
     def __call__(self, rows: Floats, only: int | None = None) -> Floats:
         """The value of each row; by so many of the posteriors only, which is enough to see where a closer look pays."""
@@ -100,7 +103,9 @@ class Score:
         return value if self.success is None else value + self.success.log(features)
 
     def slopes(self, rows: Floats) -> tuple[Floats, Floats]:
-        """The value of each row, and its derivatives by the parameters that `climbs` names, shape (rows, climbs)."""
+        """The value of each row, and its derivatives by the parameters that `climbs` names, on their bent scales; shape
+        (rows, climbs).
+        """
         codes = self.codes
         active = codes.active(rows)
         features, columns = codes.features(rows, active), codes.columns[codes.climbs]
@@ -111,7 +116,10 @@ class Score:
         slope += ((shares * by_variance)[:, :, None] * variance_slope).sum(axis=0)
         if self.success is not None:
             log, log_slope = self.success.slopes(features, columns)
-            value, slope = value + log, slope + log_slope
+            value, slope = (
+                value + log,
+                slope + log_slope / self.scales.steepness(rows[:, codes.climbs], codes.climbs),
+            )
         return value, slope * active[:, codes.climbs]
 
 
@@ -127,7 +135,7 @@ def _mixed(values: Floats) -> tuple[Floats, Floats]:
 
 
 def candidates(
-    codes: Codes, best: Floats, good: Floats, lengthscales: Floats, count: int, rng: np.random.Generator
+    codes: Codes, best: Floats, good: Floats, scales: Scales, count: int, rng: np.random.Generator
 ) -> Floats:
     """Rows to look at: half of them anywhere, the others near the `best` rows or between them and the `good` ones."""
     near, crossed = (2 * count) // 5, count // 10
@@ -136,20 +144,27 @@ def candidates(
     return np.vstack(
         [
             codes.random(count - near - crossed, rng),
-            perturbed(codes, best[rng.integers(len(best), size=near)], lengthscales, rng),
+            perturbed(codes, best[rng.integers(len(best), size=near)], scales, rng),
             np.where(rng.random(mixed.shape) < 0.5, mixed, other),
         ]
     )
 
 
-def perturbed(codes: Codes, rows: Floats, lengthscales: Floats, rng: np.random.Generator) -> Floats:
+def perturbed(codes: Codes, rows: Floats, scales: Scales, rng: np.random.Generator) -> Floats:
     """The rows after normal steps of up to half a lengthscale: every second row in all numbers, the others in a few."""
-    count, width = rows.shape
-    few = rng.random((count, width)) < min(1.0, 3.0 / width)
-    few[np.arange(count), rng.integers(width, size=count)] = True
-    few[::2] = True
-    reach = np.minimum(0.2, 0.5 * lengthscales) * np.where(rng.random(count) < 0.5, 1.0, 0.1)[:, None]
-    moved = np.where(few, reflected(rows + reach * rng.standard_normal((count, width))), rows)
+    numeric = codes.numeric
+    count, width = len(rows), len(numeric)
+    moved = rows.copy()
+    if width:
+        few = rng.random((count, width)) < min(1.0, 3.0 / rows.shape[1])
+        few[np.arange(count), rng.integers(width, size=count)] = True
+        few[::2] = True
+        reach = np.minimum(0.2, 0.5 * scales.lengthscales[numeric])
+        steps = (
+            reach * np.where(rng.random(count) < 0.5, 1.0, 0.1)[:, None] * rng.standard_normal((count, width))
+        )
+        places = scales.unbend(reflected(scales.bend(rows[:, numeric], numeric) + steps), numeric)
+        moved[:, numeric] = np.where(few, places, rows[:, numeric])
     if len(codes.unordered):
         unordered = codes.unordered
         fresh = codes.random(count, rng)[:, unordered]
@@ -180,19 +195,23 @@ def diverse(codes: Codes, rows: Floats, values: Floats, count: int) -> Ints:
 # --- the climb along what is continuous --------------------------------------------------------
 
 
-def climb(score: Score, rows: Floats, lengthscales: Floats, iterations: int) -> tuple[Floats, Floats]:
+def climb(score: Score, rows: Floats, iterations: int) -> tuple[Floats, Floats]:
     """The rows after up to so many steps of a projected L-BFGS, all rows at once; and their values.
 
-    J. Nocedal, S. J. Wright, "Numerical Optimization", 2006, algorithm 7.4, with an Armijo line search, in units of the
-    lengthscales. A row that gains nothing rests while the others go on.
+    J. Nocedal, S. J. Wright, "Numerical Optimization", 2006, algorithm 7.4, with an Armijo line search, on the bent
+    scales and in units of the lengthscales. A row that gains nothing rests while the others go on.
     """
-    codes = score.codes
-    scale = np.clip(lengthscales[codes.climbs], 0.02, 1.0)
+    climbs, scales = score.codes.climbs, score.scales
+    scale = np.clip(scales.lengthscales[climbs], 0.02, 1.0)
     high = 1.0 / scale
+
+    def back(x: Floats) -> Floats:
+        return scales.unbend(np.minimum(x * scale, 1.0), climbs)
+
     rows = rows.copy()
     value, slope = score.slopes(rows)
     slope *= scale
-    x = rows[:, codes.climbs] / scale
+    x = scales.bend(rows[:, climbs], climbs) / scale
     past: list[tuple[Floats, Floats, Floats]] = []
     bend = np.ones(len(rows))
     live = np.ones(len(rows), dtype=bool)
@@ -210,7 +229,7 @@ def climb(score: Score, rows: Floats, lengthscales: Floats, iterations: int) -> 
         todo = np.flatnonzero(live)
         for _try in range(4):
             tried = np.clip(x[todo] + step[todo], 0.0, high)
-            rows[np.ix_(todo, codes.climbs)] = tried * scale
+            rows[np.ix_(todo, climbs)] = back(tried)
             got, got_slope = score.slopes(rows[todo])
             enough = got >= value[todo] + 1e-4 * (slope[todo] * (tried - x[todo])).sum(axis=1)
             done = todo[enough]
@@ -241,7 +260,7 @@ def climb(score: Score, rows: Floats, lengthscales: Floats, iterations: int) -> 
         x, value, slope = moved, reached, new_slope
         if gain < 1e-5:
             break
-    rows[:, codes.climbs] = x * scale
+    rows[:, climbs] = back(x)
     return rows, value
 
 
@@ -317,9 +336,7 @@ def sweep(score: Score, rows: Floats, values: Floats, seen: Keys) -> tuple[Float
 # --- all of it ---------------------------------------------------------------------------------
 
 
-def maximise(
-    score: Score, looked: Floats, starts: Floats, lengthscales: Floats, seen: Keys
-) -> tuple[Floats, Floats]:
+def maximise(score: Score, looked: Floats, starts: Floats, seen: Keys) -> tuple[Floats, Floats]:
     """The best rows found that were not seen, best first, and their values; none where all were seen."""
     codes = score.codes
     looked = codes.snap(looked)
@@ -330,7 +347,7 @@ def maximise(
     reached = score(rows) if not climbs else np.zeros(len(rows))
     for iterations in (20, 8) if mixed else (20,):
         if climbs:
-            rows, reached = climb(score, rows, lengthscales, iterations)
+            rows, reached = climb(score, rows, iterations)
             if codes.stepped:
                 rows = codes.snap(rows)
                 reached = score(rows)

@@ -8,6 +8,7 @@ finds its children at hand; `features` hides those that do not exist.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +25,19 @@ SWEEP = 16
 """A range with up to so many levels is not climbed but swept."""
 
 
+@dataclass(frozen=True, slots=True)
+class Axes:
+    """What the columns of features are: `groups` says of which parameter, `numbers` which are numbers on a scale."""
+
+    groups: Ints
+    numbers: Ints
+
+
 class Codes:
     """The rows of `space`: `names` says which parameter a column belongs to.
 
-    `groups` gives for each column of the features the number of its parameter, `categories` the number of values of each
-    unordered Choice (0 for all others), `climbs` which parameters a gradient step may move.
+    `axes` says what the columns of the features are, `categories` the number of values of each unordered Choice (0 for
+    all others), `climbs` which parameters a gradient step may move.
     """
 
     def __init__(self, space: Space) -> None:
@@ -57,7 +66,7 @@ class Codes:
         self.conditional[[i for i, _ in self._rules]] = True
         widths = np.where(self.categories > 0, self.categories + self.conditional, 1)
         self.columns = np.concatenate([[0], np.cumsum(widths)[:-1]]).astype(np.int64)[:count]
-        self.groups = np.repeat(np.arange(count), widths)
+        self.axes = Axes(np.repeat(np.arange(count), widths), self.columns[self.numeric])
         self._multipliers = np.random.default_rng(20261121).integers(
             1, 2**63, size=count, dtype=np.uint64
         ) * np.uint64(2) + np.uint64(1)
@@ -147,7 +156,7 @@ class Codes:
         """
         if active is None:
             active = self.active(rows)
-        found = np.zeros((len(rows), len(self.groups)))
+        found = np.zeros((len(rows), len(self.axes.groups)))
         found[:, self.columns[self.numeric]] = np.where(active[:, self.numeric], rows[:, self.numeric], 0.5)
         here = np.arange(len(rows))
         for i in self.unordered:

@@ -1,7 +1,7 @@
 """A Gaussian process: its kernel, how its hyperparameters are fitted, and what it predicts.
 
 C. E. Rasmussen, C. K. I. Williams, "Gaussian Processes for Machine Learning", 2006; equations are numbered as there.
-The kernel is Matern-5/2 (eq. 4.17) on r2 = sum_k w_k d_k^2 with w = 1 / lengthscale^2, one lengthscale per parameter.
+The kernel is Matern-5/2 (eq. 4.17) of the distance after `Scales.embed`: bent scales, one lengthscale per parameter.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from luthier.optimizers.gp.codes import Axes, Floats, Ints
+from luthier.optimizers.gp.scales import OTHERS, Scales, parameters
 
 JITTERS = (1e-9, 1e-7, 1e-5, 1e-3)
 LENGTHSCALE = (math.log(0.02), math.log(100.0))
+BEND = (-1.5, 1.5)
 SIGNAL = (-3.0, 3.0)
 NOISE = (math.log(1e-6), 0.0)
 MEAN = (-2.0, 2.0)
@@ -26,7 +27,8 @@ MEAN = (-2.0, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """Independent normal beliefs about theta = (log lengthscales, log signal variance, log noise variance, mean).
+    """Independent normal beliefs about theta = (log lengthscales, log a, log b, log signal variance, log noise variance,
+    mean), where a and b bend the scale of a parameter and straight ones are the most probable.
 
     Longer lengthscales are expected in more dimensions: C. Hvarfner, E. O. Hellsten, L. Nardi, "Vanilla Bayesian
     optimization performs great in high dimensions", ICML 2024, here with the centre of their density in log space.
@@ -40,30 +42,34 @@ class Prior:
         """For parameters of which some are categorical and, on average, so many exist at once."""
         root = 0.5 * math.log(max(dimensions, 1.0))
         centre = [root - (0.7 if c else 1.586) for c in categorical]
-        spread = [1.5 if c else math.sqrt(3.0) for c in categorical]
-        return cls(np.array([*centre, 0.0, -4.0, 0.0]), np.array([*spread, 1.0, 1.5, 0.5]))
+        spread = [1.5 if c else 1.0 for c in categorical]
+        bends = 2 * len(centre)
+        return cls(
+            np.array([*centre, *[0.0] * bends, 0.0, -4.0, 0.0]),
+            np.array([*spread, *[0.5] * bends, 1.0, 1.5, 0.5]),
+        )
 
     def starts(self) -> list[Floats]:
         """Where to begin a fit from: the prior's mode, a smooth function, a noisy one."""
         smooth, noisy = self.centre.copy(), self.centre.copy()
-        smooth[:-3] += 1.6
+        smooth[: parameters(smooth)] += 1.6
         noisy[-2] = math.log(0.3)
         return [self.centre.copy(), smooth, noisy]
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What hyperparameters are fitted to: features, which parameter each column is of, transformed losses; and the prior."""
+    """What hyperparameters are fitted to: features and what their columns are, transformed losses; and the prior."""
 
     features: Floats
-    groups: Ints
+    axes: Axes
     z: Floats
     prior: Prior
 
 
-def bounds(parameters: int) -> list[tuple[float, float]]:
-    """The box in which theta is looked for."""
-    return [LENGTHSCALE] * parameters + [SIGNAL, NOISE, MEAN]
+def bounds(count: int) -> list[tuple[float, float]]:
+    """The box in which theta is looked for, with so many parameters."""
+    return [LENGTHSCALE] * count + [BEND] * (2 * count) + [SIGNAL, NOISE, MEAN]
 
 
 def kernel(one: Floats, other: Floats) -> tuple[Floats, Floats]:
@@ -97,11 +103,10 @@ def loss(theta: Floats, data: Data) -> tuple[float, Floats]:
     """The negative log posterior of theta, up to a constant, and its gradient (eqs. 2.30 and 5.9)."""
     from scipy.linalg import lapack
 
-    features, groups, z, prior = data.features, data.groups, data.z, data.prior
-    count = len(theta) - 3
-    weights = np.exp(-2.0 * theta[:count])
+    z, prior = data.z, data.prior
+    scales = Scales(theta, data.axes)
     signal, noise = math.exp(theta[-3]), math.exp(theta[-2])
-    correlation, slope = kernel(scaled := features * np.sqrt(weights)[groups], scaled)
+    correlation, slope = kernel(embedded := scales.embed(data.features), embedded)
     covariance = signal * correlation
     noisy = covariance.copy()
     noisy[np.diag_indices_from(noisy)] += noise
@@ -118,10 +123,10 @@ def loss(theta: Floats, data: Data) -> tuple[float, Floats]:
     # eq. 5.9: dL/dtheta = 1/2 tr(A dK/dtheta), A = alpha alpha^T - K^-1.
     a = np.outer(alpha, alpha) - inverse
     m = signal * a * slope
-    columns = (scaled * (m.sum(axis=1)[:, None] * scaled - m @ scaled)).sum(axis=0)
+    # dL/dr2_ij = -m_ij / 2 for each ordered pair, and dr2_ij/dx_i = 2 (x_i - x_j).
+    by_embedded = 2.0 * (m @ embedded - m.sum(axis=1)[:, None] * embedded)
     gradient = away / prior.spread
-    # sum_ij M_ij d_ij^2 = 2 sum_i x_i (x_i sum_j M_ij - (M x)_i), summed over the columns of a parameter.
-    gradient[:count] += 2.0 * np.bincount(groups, weights=columns, minlength=count)
+    gradient[:-OTHERS] += scales.gradient(data.features, embedded, by_embedded)
     gradient[-3] -= 0.5 * (a * covariance).sum()
     gradient[-2] -= 0.5 * noise * np.trace(a)
     gradient[-1] -= alpha.sum()
@@ -132,7 +137,7 @@ def fit(data: Data, starts: Sequence[tuple[Floats, int]]) -> Floats:
     """The most probable theta that is reached from any of the starts in as many iterations as are given with it."""
     from scipy.optimize import minimize
 
-    box = bounds(len(data.prior.centre) - 3)
+    box = bounds(parameters(data.prior.centre))
     low, high = np.array(box).T
     found: list[tuple[float, Floats]] = []
     for start, iterations in starts:
@@ -154,11 +159,11 @@ def log_likelihood(theta: Floats, data: Data) -> float:
     """Of theta, up to a constant (eq. 2.30); minus infinity outside of the bounds."""
     from scipy.linalg import lapack
 
-    low, high = np.array(bounds(len(theta) - 3)).T
+    low, high = np.array(bounds(parameters(theta))).T
     if np.any(theta < low) or np.any(theta > high):
         return -math.inf
-    scaled = data.features * np.exp(-theta[:-3])[data.groups]
-    covariance = math.exp(theta[-3]) * kernel(scaled, scaled)[0]
+    embedded = Scales(theta, data.axes).embed(data.features)
+    covariance = math.exp(theta[-3]) * kernel(embedded, embedded)[0]
     covariance[np.diag_indices_from(covariance)] += math.exp(theta[-2])
     try:
         factor = cholesky(covariance)
@@ -198,15 +203,13 @@ def sampled(theta: Floats, data: Data, count: int, steps: int, rng: np.random.Ge
 class Posterior:
     """What is believed once `z` was seen at `features`, for one theta (eqs. 2.25 and 2.26)."""
 
-    def __init__(self, theta: Floats, features: Floats, groups: Ints, z: Floats) -> None:
+    def __init__(self, theta: Floats, features: Floats, axes: Axes, z: Floats) -> None:
         from scipy.linalg import lapack
 
-        count = len(theta) - 3
         self.theta = theta
-        self.lengthscales = np.exp(theta[:count])
-        self.scale = np.exp(-theta[:count])[groups]
+        self.scales = Scales(theta, axes)
         self.signal, self.noise, self.mean = math.exp(theta[-3]), math.exp(theta[-2]), float(theta[-1])
-        self.points = features * self.scale
+        self.points = self.scales.embed(features)
         self.seen = len(z)
         covariance = self.signal * kernel(self.points, self.points)[0]
         covariance[np.diag_indices_from(covariance)] += self.noise
@@ -227,7 +230,7 @@ class Posterior:
             return self
         new: Posterior = object.__new__(Posterior)
         new.__dict__.update(self.__dict__)
-        more = features * self.scale
+        more = self.scales.embed(features)
         between, own = self.signal * kernel(more, self.points)[0], self.signal * kernel(more, more)[0]
         own[np.diag_indices_from(own)] += self.noise
         new._covariance = np.block([[self._covariance, between.T], [between, own]])
@@ -239,7 +242,11 @@ class Posterior:
 
     def predict(self, features: Floats) -> tuple[Floats, Floats]:
         """Mean and variance, without noise, at each row."""
-        covariance = self.signal * kernel(features * self.scale, self.points)[0]
+        return self.predict_at(self.scales.embed(features))
+
+    def predict_at(self, points: Floats) -> tuple[Floats, Floats]:
+        """The same where features are embedded already."""
+        covariance = self.signal * kernel(points, self.points)[0]
         white = covariance @ self._whiten.T
         variance = self.signal - (white * white).sum(axis=1)
         return self.mean + covariance @ self._alpha, np.maximum(variance, 1e-12)
@@ -260,7 +267,6 @@ class Mixture:
 
     def __init__(self, posteriors: Sequence[Posterior]) -> None:
         self.posteriors = posteriors
-        self._scale = np.array([p.scale for p in posteriors])[:, None, :]
         self._points = np.array([p.points for p in posteriors])
         self._squares = (self._points * self._points).sum(axis=2)[:, None, :]
         self._signal = np.array([p.signal for p in posteriors])[:, None]
@@ -274,10 +280,10 @@ class Mixture:
         return np.array(means), np.array(variances)
 
     def slopes(self, features: Floats, columns: Ints) -> tuple[Floats, Floats, Floats, Floats]:
-        """Mean and variance at each row, and their derivatives by some columns of the features, shape (posteriors, rows,
-        columns).
+        """Mean and variance at each row, and their derivatives by some numeric columns of the features, on the bent
+        scales of the first posterior, shape (posteriors, rows, columns).
         """
-        scaled = features * self._scale
+        scaled = np.array([p.scales.embed(features) for p in self.posteriors])
         r2 = (scaled * scaled).sum(axis=2)[:, :, None] + self._squares
         r2 -= 2.0 * (scaled @ self._points.transpose(0, 2, 1))
         correlation, slope = matern(np.maximum(r2, 0.0))
@@ -285,7 +291,11 @@ class Mixture:
         solved = covariance @ self._inverse
         variance = self._signal - (solved * covariance).sum(axis=2)
         slope *= 2.0 * self._signal[:, :, None]
-        here, there, scale = scaled[:, :, columns], self._points[:, :, columns], self._scale[:, :, columns]
+        here, there = scaled[:, :, columns], self._points[:, :, columns]
+        which = self.posteriors[0].scales.axes.groups[columns]
+        steep = [p.scales.steepness(features[:, columns], which) for p in self.posteriors]
+        lengthscales = np.array([p.scales.lengthscales[which] for p in self.posteriors])
+        scale = np.array(steep) / steep[0] / lengthscales[:, None, :]
 
         def along(factor: Floats) -> Floats:
             weighted = slope * factor

@@ -17,6 +17,7 @@ from luthier.optimizers.base import Optimizer
 from luthier.optimizers.gp import acquire, transform
 from luthier.optimizers.gp.codes import Bools, Codes, Floats, Ints
 from luthier.optimizers.gp.model import Data, Mixture, Posterior, Prior, Success, fit, sampled
+from luthier.optimizers.gp.scales import Scales
 from luthier.optimizers.gp.threads import one_thread
 from luthier.optimizers.quasirandom import Sequence01
 from luthier.optimizers.wrap import at_least, one_objective, propose, unique
@@ -90,8 +91,8 @@ class Process:
         self._sequence = Sequence01(parameters)
         self._scramble: int | None = None
         self._told = 0
-        self._usable = _Table(parameters, len(self.codes.groups))
-        self._failed = _Table(parameters, len(self.codes.groups))
+        self._usable = _Table(parameters, len(self.codes.axes.groups))
+        self._failed = _Table(parameters, len(self.codes.axes.groups))
         self._seen: list[int] = []
         self._keys: acquire.Keys | None = None
         self._beliefs: dict[str, Belief | None] = {}
@@ -174,7 +175,7 @@ class Process:
         rows = self._filled(belief.chosen[order[: max(acquire.TOP, len(order) // 4)]], rng)
         best = rows[: acquire.TOP]
         score = acquire.Score(codes, mixture, rule, success)
-        looked = acquire.candidates(codes, best, rows, posterior.lengthscales, count, rng)
+        looked = acquire.candidates(codes, best, rows, posterior.scales, count, rng)
         starts = codes.snap(
             np.where(
                 codes.categories > 0,
@@ -182,7 +183,7 @@ class Process:
                 acquire.reflected(best[[0, 0]] + 0.1 * rng.standard_normal((2, len(codes.names)))),
             )
         )
-        found, _ = acquire.maximise(score, looked, starts, posterior.lengthscales, seen)
+        found, _ = acquire.maximise(score, looked, starts, seen)
         if not len(found):
             why = "all points it could think of were tried"
             return propose(self._problem, self._problem.space.sample(rng), by="random", why=why)
@@ -202,7 +203,7 @@ class Process:
         if len(waiting) >= 3 and len(waiting) % 2:
             # arXiv:2408.11527: as good as the best optimistic guess at a known point.
             conditioned = posterior.given(waiting)
-            mean, variance = conditioned.predict(posterior.points / posterior.scale)
+            mean, variance = conditioned.predict_at(posterior.points)
             known = np.argmin(np.where(good, mean - 1.8 * np.sqrt(variance), np.inf))
             return Mixture([conditioned]), acquire.pure_exploration(float(mean[known]))
         best = np.array([_least(posterior, good, waiting) for posterior in belief.posteriors])
@@ -213,13 +214,13 @@ class Process:
         fine = belief.chosen[self._usable.good[belief.chosen]]
         features = np.vstack([self._usable.features[fine], bad])
         ok = np.arange(len(features)) < len(fine)
-        return Success(features, ok, belief.posterior.lengthscales, self.codes.groups)
+        return Success(features, ok, belief.posterior.scales.lengthscales, self.codes.axes.groups)
 
     def _explained(self, row: Floats, belief: Belief) -> Proposal:
         features = self.codes.features(row[None, :])
         posterior = belief.posterior
         mean, variance = posterior.predict(features)
-        distance = ((features * posterior.scale - posterior.points[: posterior.seen]) ** 2).sum(axis=1)
+        distance = ((posterior.scales.embed(features) - posterior.points[: posterior.seen]) ** 2).sum(axis=1)
         nearest = self._usable.numbers[belief.chosen[int(np.argmin(distance))]]
         near = variance[0] < 0.25 * posterior.signal
         loss, sd = _losses(belief, mean, variance)
@@ -265,7 +266,7 @@ class Process:
         thetas = [self._theta(slot, due), *self._others(slot, due[-1])]
         chosen = self._chosen(thetas[0])
         features, z = usable.features[chosen], warped.z[chosen]
-        posteriors = tuple(Posterior(theta, features, self.codes.groups, z) for theta in thetas)
+        posteriors = tuple(Posterior(theta, features, self.codes.axes, z) for theta in thetas)
         return Belief(posteriors, warped, chosen)
 
     def _chosen(self, theta: Floats) -> Ints:
@@ -276,8 +277,8 @@ class Process:
             return np.arange(count)
         if (self._told // 2) % 2:
             return _part(usable.losses, EXACT // 3, EXACT // 3, EXACT - 2 * (EXACT // 3))
-        scale = np.exp(-theta[:-3])[self.codes.groups]
-        away = (usable.features - usable.features[int(np.argmin(usable.losses))]) * scale
+        points = Scales(theta, self.codes.axes).embed(usable.features)
+        away = points - points[int(np.argmin(usable.losses))]
         return np.sort(np.argpartition((away * away).sum(axis=1), EXACT)[:EXACT])
 
     def _due(self, slot: str, count: int) -> list[int]:
@@ -320,7 +321,7 @@ class Process:
         z = np.zeros(count) if warped is None else warped.z
         share = (2 * FITTED) // 5
         part = np.arange(count) if count <= FITTED else _part(z, share, 0, FITTED - share)
-        return Data(usable.features[part], codes.groups, z[part], prior)
+        return Data(usable.features[part], codes.axes, z[part], prior)
 
     def _told_keys(self) -> acquire.Keys:
         if self._keys is None:

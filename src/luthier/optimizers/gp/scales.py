@@ -1,0 +1,74 @@
+"""Scales: how far apart two points are. The scale of every number is bent as the data ask for, and measured in a lengthscale.
+
+J. Snoek et al., "Input warping for Bayesian optimization of non-stationary functions", ICML 2014: a rate that was declared on a
+linear scale and acts by its logarithm is found out. The bend is the distribution function of P. Kumaraswamy,
+1 - (1 - x^a)^b, as in A. Cowen-Rivers et al., "HEBO", JAIR 74 (2022).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from luthier.optimizers.gp.codes import Axes, Floats, Ints
+
+OTHERS = 3
+"""So many hyperparameters have nothing to do with distance; they come last in theta."""
+BORDER = 1e-4
+"""So close to the ends of a scale it may be infinitely steep: its steepness is taken from here."""
+_TINY = 1e-300
+
+
+def parameters(theta: Floats) -> int:
+    """How many parameters `theta` has the log lengthscales, log a and log b of, in this order."""
+    return (len(theta) - OTHERS) // 3
+
+
+class Scales:
+    """The scales that `theta` describes."""
+
+    def __init__(self, theta: Floats, axes: Axes) -> None:
+        count = parameters(theta)
+        self.axes = axes
+        self.lengthscales, self._a, self._b = np.exp(theta[: 3 * count]).reshape(3, count)
+        self._numbers = axes.groups[axes.numbers]
+
+    def bend(self, units: Floats, which: Ints) -> Floats:
+        """Places in the unit interval, a column for each parameter of `which`, on the bent scales."""
+        return np.asarray(1.0 - (1.0 - units ** self._a[which]) ** self._b[which])
+
+    def unbend(self, bent: Floats, which: Ints) -> Floats:
+        """The places that `bend` brings there."""
+        return np.asarray((1.0 - (1.0 - bent) ** (1.0 / self._b[which])) ** (1.0 / self._a[which]))
+
+    def steepness(self, units: Floats, which: Ints) -> Floats:
+        """The derivative of `bend`."""
+        a, b, x = self._a[which], self._b[which], np.clip(units, BORDER, 1.0 - BORDER)
+        powered = x**a
+        return np.asarray(a * b * powered / x * (1.0 - powered) ** (b - 1.0))
+
+    def embed(self, features: Floats) -> Floats:
+        """The features where their distance is that of the kernel."""
+        found = features.copy()
+        numbers = self.axes.numbers
+        found[:, numbers] = self.bend(features[:, numbers], self._numbers)
+        return np.asarray(found / self.lengthscales[self.axes.groups])
+
+    def gradient(self, features: Floats, embedded: Floats, slope: Floats) -> Floats:
+        """The derivative by the part of theta that is told here, where `slope` is that by the embedded features."""
+        count, numbers, which = len(self.lengthscales), self.axes.numbers, self._numbers
+        a, b, x = self._a[which], self._b[which], features[:, numbers]
+        # Both logarithms are multiplied by zero where they are infinite.
+        powered, log = x**a, np.log(np.maximum(x, _TINY))
+        rest = np.maximum(1.0 - powered, _TINY)
+        left = rest**b
+        by_bent = slope[:, numbers] / self.lengthscales[which]
+        by_length = -(slope * embedded).sum(axis=0)
+        by_a = (by_bent * (a * b * left / rest * powered * log)).sum(axis=0)
+        by_b = -(by_bent * (b * left * np.log(rest))).sum(axis=0)
+        return np.concatenate(
+            [
+                np.bincount(self.axes.groups, weights=by_length, minlength=count),
+                np.bincount(which, weights=by_a, minlength=count),
+                np.bincount(which, weights=by_b, minlength=count),
+            ]
+        )
