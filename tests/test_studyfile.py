@@ -169,6 +169,7 @@ def test_a_function_is_imported_from_beside_the_file(tmp_path: Path) -> None:
         (ESTIMATOR + "[budget]\nminutes = -1", "budget.minutes is -1. Use a number above 0"),
         (ESTIMATOR + "workers = 0", "workers is 0. Use a whole number of at least 1"),
         (ESTIMATOR + "workers = true", "workers is true. Use a whole number"),
+        (ESTIMATOR + "noisy = 0.1", "noisy is 0.1. Use true or false, as in noisy = true"),
         (ESTIMATOR + "maximize = 3", "maximize is 3. Use the name of a metric"),
         (ESTIMATOR + 'trial_memory = "much"', 'trial_memory is "much". Use a number of bytes'),
         (ESTIMATOR + 'trial_memory = "2 QB"', 'as in trial_memory = "2 GB"'),

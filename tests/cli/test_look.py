@@ -37,6 +37,27 @@ def test_list_shows_every_study_the_latest_first(luthier: Luthier, study: Study)
     assert [row["name"] for row in luthier("list", "--json").json] == ["second", "first"]
 
 
+def test_of_a_noisy_study_is_said_what_to_expect(luthier: Luthier, study: Study, folder: Path) -> None:
+    body = "import random; return (x - 0.3) ** 2 + random.Random(trial.seed).gauss(0, 0.1)"
+    file = folder / study(body, name="noise", trials=15)
+    file.write_text(file.read_text().replace("minimize", "noisy = true\nminimize"))
+    said = luthier("run", file.name)
+    assert said.code == 0
+    assert "minimise noisy loss" in said.err
+    assert "expected to give; seen once" in said.out
+    shown = luthier("show", "noise")
+    assert "minimise noisy loss" in shown.out
+    assert "expected to give; seen once" in shown.out
+    found = luthier("show", "noise", "--json").json
+    listed = luthier("list", "--json").json[0]
+    assert found["objectives"] == [{"metric": "loss", "goal": "min", "noisy": True}]
+    assert found["best"]["number"] == listed["best"]["number"] == found["top"][0]["number"]
+    assert found["best_seen"]["number"] == listed["best_seen"]["number"]
+    assert found["best"]["expected"]["seen"] == [found["best"]["metrics"]["loss"]]
+    assert f"± {found['best']['expected']['sd']:.2g}"[:6] in luthier("list").out
+    assert f"show noise {found['best']['number']}" in shown.out
+
+
 def test_show_a_study_has_the_question_the_best_and_the_next_command(
     luthier: Luthier, estimator: str
 ) -> None:
