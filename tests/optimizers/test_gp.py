@@ -23,6 +23,7 @@ MIXED = SPACES["every kind"]
 
 class TestGP(OptimizerContract):
     algorithms = (GP(),)
+    replicates = True
 
 
 def process(given: Problem, trials: list[Trial]) -> optimizer.Process:
