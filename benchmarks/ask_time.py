@@ -24,6 +24,8 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 from luthier_adapter import Tuner
 
+from luthier.study import State, Trial
+
 Parameters = list[dict[str, Any]]
 
 
@@ -57,9 +59,9 @@ def luthier_times(parameters: Parameters, algorithm: str, finished: int, asks: i
     rng = np.random.default_rng(0)
     spare = Tuner(parameters, 2, "random")
     while tuner.number < finished - 100:
-        config = spare.problem.space.sample(rng)
-        tuner.trial = type(tuner).trial_of(tuner.number, config)
-        tuner.tell(config, loss(config))
+        trial = Trial(tuner.number, spare.problem.space.sample(rng), State.RUNNING, 1)
+        tuner.number += 1
+        tuner.end(trial, loss(trial.params))
     return times(tuner.ask, tuner.tell, finished - tuner.number, asks)
 
 

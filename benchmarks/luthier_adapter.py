@@ -12,7 +12,7 @@ from typing import Any
 
 from luthier import plugins
 from luthier.space import Choice, Float, Int, Parameter, Params, Space
-from luthier.study import Completed, Named, Objective, Problem, State, StudySpec, Trial
+from luthier.study import Completed, Named, Objective, Problem, Proposal, State, StudySpec, Trial
 
 
 def parameter(given: Mapping[str, Any]) -> Parameter:
@@ -34,24 +34,30 @@ class Tuner:
         self.optimizer = plugins.algorithm(algorithm).start(self.problem)
         self.number = 0
 
-    @staticmethod
-    def trial_of(number: int, params: Params) -> Trial:
-        """A running trial of these parameters."""
-        return Trial(number, params, State.RUNNING, 1)
+    def begin(self, pending: Sequence[Trial] = ()) -> Trial:
+        """The next trial, beside those that run."""
+        rng = self.spec.rng(self.number)
+        proposal = self.optimizer.ask(pending, rng)
+        if proposal is None:  # a finite space was tried out
+            proposal = Proposal(self.problem.space.sample(rng))
+        trial = Trial(self.number, proposal.params, State.RUNNING, 1, tag=proposal.tag)
+        self.number += 1
+        return trial
+
+    def end(self, trial: Trial, loss: float) -> Trial:
+        """The trial, completed with this loss."""
+        ended = trial.after(Completed({"loss": float(loss)}), 1)
+        self.optimizer.tell([ended])
+        return ended
 
     def ask(self) -> dict[str, Any]:
-        """The next configuration."""
-        proposal = self.optimizer.ask((), self.spec.rng(self.number))
-        if proposal is None:  # a finite space was tried out
-            self.trial = self.trial_of(self.number, self.problem.space.sample(self.spec.rng(self.number)))
-        else:
-            self.trial = replace(self.trial_of(self.number, proposal.params), tag=proposal.tag)
+        """The next configuration, where one runs at a time."""
+        self.trial = self.begin()
         return dict(self.trial.params)
 
     def tell(self, config: Params, loss: float) -> None:
         """What it came to."""
-        self.optimizer.tell([replace(self.trial, params=config).after(Completed({"loss": float(loss)}), 1)])
-        self.number += 1
+        self.end(replace(self.trial, params=config), loss)
 
 
 def make(params: Sequence[Mapping[str, Any]], seed: int, budget: int, algorithm: str = "auto") -> Tuner:

@@ -1,12 +1,14 @@
 """How few trainings each algorithm needs: regret and rank after 25, 50 and 100 trials, thinking time, and calibration.
 
     python benchmarks/optimizers.py [--algorithms gp,random] [--seeds 1,2,3] [--tasks NAME...] [--trials 100] [--own]
+                                    [--workers 1,8,16]
 
 Where the folder shared/bench lies beside this repository its tasks are used, and the runs of other optimisers that are
 recorded there are compared with; otherwise functions like those of BBOB, and models of scikit-learn that are trained.
 Regret is (best so far - best known) / (median of random points - best known), averaged over seeds, then over tasks; rank is the
 mean over tasks of the rank of that average. Calibration is the share of held-out random points that lie within the 90% interval
-which the Gaussian process gives after 50 trials.
+which the Gaussian process gives after 50 trials. Workers are simulated: each trial takes between half and one and a half
+units of time, drawn by the seed, and a free worker asks at once, knowing what runs but not how it ends.
 """
 
 # ruff: noqa: E402 - the number of threads is set before NumPy is loaded
@@ -22,6 +24,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +35,7 @@ import numpy as np
 from luthier_adapter import Tuner
 
 from luthier.optimizers.gp.optimizer import GP, Process
-from luthier.study import State, Trial
+from luthier.study import Trial
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "bench"
 AT = (25, 50, 100)
@@ -142,18 +145,25 @@ def available() -> tuple[dict[str, Callable[[], Any]], list[dict[str, Any]]]:
 
 
 def played(
-    task: Any, algorithm: str, seed: int, trials: int
+    task: Any, algorithm: str, seed: int, trials: int, workers: int = 1
 ) -> tuple[list[float], float, list[Trial], Tuner]:
-    """The loss of every trial, the median of the last 20 asks in ms, the trials and the tuner."""
+    """The loss of every trial as they end, the median of the last 20 asks in ms, the trials and the tuner."""
     tuner = Tuner(task.params, seed, algorithm)
+    durations = np.random.default_rng(seed).uniform(0.5, 1.5, trials)
+    busy: list[tuple[float, Trial]] = []
     losses, asks, told = [], [], []
-    for _ in range(trials):
-        start = time.perf_counter()
-        config = tuner.ask()
-        asks.append(time.perf_counter() - start)
-        losses.append(float(task(config)))
-        told.append(Trial(tuner.number, config, State.COMPLETED, 1, metrics={"loss": losses[-1]}))
-        tuner.tell(config, losses[-1])
+    now = 0.0
+    for asked in range(trials + workers):
+        if asked < trials:
+            start = time.perf_counter()
+            trial = tuner.begin([trial for _, trial in busy])
+            asks.append(time.perf_counter() - start)
+            busy.append((now + float(durations[asked]), trial))
+        if busy and (len(busy) == workers or asked >= trials):
+            busy.sort(key=lambda pair: pair[0])
+            now, trial = busy.pop(0)
+            losses.append(float(task(dict(trial.params))))
+            told.append(tuner.end(trial, losses[-1]))
     return losses, 1e3 * float(np.median(asks[-20:])), told, tuner
 
 
@@ -190,7 +200,7 @@ def report(runs: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> None:
         for p in peers
         for t in tasks
     }
-    print(f"{'':14s}" + "".join(f"  regret@{k:<4d} rank@{k:<4d}" for k in AT) + "  seeds")
+    print(f"{'':18s}" + "".join(f"  regret@{k:<4d} rank@{k:<4d}" for k in AT) + "  seeds")
     rows = []
     for p in peers:
         ranks = [
@@ -205,7 +215,7 @@ def report(runs: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> None:
         cells = [(np.mean([regret[p, t][i] for t in tasks]), np.mean(ranks[i])) for i in range(len(AT))]
         rows.append((float(cells[-1][1]), p, cells, min(len(curves[p, t]) for t in tasks)))
     for _, p, cells, seeds in sorted(rows):
-        print(f"{p:14s}" + "".join(f"  {r:11.4f} {k:9.2f}" for r, k in cells) + f"  {seeds:5d}")
+        print(f"{p:18s}" + "".join(f"  {r:11.4f} {k:9.2f}" for r, k in cells) + f"  {seeds:5d}")
 
 
 def main() -> None:
@@ -214,6 +224,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--tasks", nargs="*")
+    parser.add_argument("--workers", default="1", help="how many trials run at once, several to compare")
     parser.add_argument("--own", action="store_true", help="our own tasks, also where shared/bench is there")
     given = parser.parse_args()
     tasks, recorded = (dict(OWN), []) if given.own else available()
@@ -221,16 +232,16 @@ def main() -> None:
     runs = list(recorded)
     asks: dict[str, list[float]] = defaultdict(list)
     coverage: dict[str, list[float]] = defaultdict(list)
-    for algorithm in given.algorithms.split(","):
-        known = any(run["peer"] == algorithm for run in recorded)
-        peer = f"luthier-{algorithm}" if known or recorded else algorithm
+    for algorithm, workers in product(given.algorithms.split(","), map(int, given.workers.split(","))):
+        peer = f"luthier-{algorithm}" if recorded else algorithm
+        peer += f" x{workers}" if workers > 1 else ""
         for seed in map(int, given.seeds.split(",")):
             for name in names:
                 task = tasks[name]()
-                losses, ask, told, tuner = played(task, algorithm, seed, given.trials)
+                losses, ask, told, tuner = played(task, algorithm, seed, given.trials, workers)
                 runs.append({"peer": peer, "task": name, "seed": seed, "ys": losses})
                 asks[peer].append(ask)
-                if algorithm == "gp":
+                if algorithm == "gp" and workers == 1:
                     coverage[name].append(covered(task, tuner, told))
                 print(
                     f"{peer} {name} {seed}: best {min(losses):.6g}, ask {ask:.1f} ms",
