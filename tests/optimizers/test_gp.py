@@ -242,7 +242,12 @@ def test_pending_points_leave_the_mean_and_take_uncertainty_away() -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", [acquire.expected_improvement(np.array([-0.5, -0.7])), acquire.pure_exploration(-0.2)]
+    "rule",
+    [
+        acquire.expected_improvement(np.array([-0.5, -0.7])),
+        acquire.pure_exploration(-0.2),
+        acquire.lower_bound(3.0),
+    ],
 )
 def test_the_slopes_of_a_score_are_those_of_finite_differences(rule: acquire.Rule) -> None:
     codes, features, z = data()

@@ -60,6 +60,19 @@ def expected_improvement(best: Floats) -> Rule:
     return rule
 
 
+def lower_bound(reach: float) -> Rule:
+    """By how much the loss may fall below the mean of all: `reach` standard deviations under its own mean.
+
+    N. Srinivas et al., "Gaussian process optimization in the bandit setting", ICML 2010.
+    """
+
+    def rule(mean: Floats, variance: Floats) -> tuple[Floats, Floats, Floats]:
+        sd = np.sqrt(variance)
+        return reach * sd - mean, -np.ones_like(mean), 0.5 * reach / sd
+
+    return rule
+
+
 def pure_exploration(threshold: float) -> Rule:
     """What is uncertain, among points that may still be good: for trials that run beside others.
 
