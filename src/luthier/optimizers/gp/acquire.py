@@ -21,9 +21,11 @@ Keys = NDArray[np.uint64]
 Rule = Callable[[Floats, Floats], tuple[Floats, Floats, Floats]]
 """From mean and variance, shape (posteriors, rows), to a value to be maximised, and its derivatives by both."""
 
-CANDIDATES = (768, 512)
+CANDIDATES = (512, 384)
 """How many points are looked at before any is improved: with up to 150 trials, and with more."""
 STARTS = 6
+STEPS, MORE = 10, 6
+"""A climb has so many steps, and so many more after a sweep: twenty gain nothing that can be seen (docs/benchmarks.md)."""
 TOP = 8
 """From so many of the best points candidates are made."""
 MEMORY = 5
@@ -358,7 +360,7 @@ def maximise(score: Score, looked: Floats, starts: Floats, seen: Keys) -> tuple[
     mixed = bool(codes.swept or codes.stepped)
     climbs = len(codes.climbs) > 0
     reached = score(rows) if not climbs else np.zeros(len(rows))
-    for iterations in (20, 8) if mixed else (20,):
+    for iterations in (STEPS, MORE) if mixed else (STEPS,):
         if climbs:
             rows, reached = climb(score, rows, iterations)
             if codes.stepped:

@@ -267,6 +267,7 @@ class Mixture:
 
     def __init__(self, posteriors: Sequence[Posterior]) -> None:
         self.posteriors = posteriors
+        self._scales = Scales(np.array([p.theta for p in posteriors]), posteriors[0].scales.axes)
         self._points = np.array([p.points for p in posteriors])
         self._squares = (self._points * self._points).sum(axis=2)[:, None, :]
         self._signal = np.array([p.signal for p in posteriors])[:, None]
@@ -283,7 +284,7 @@ class Mixture:
         """Mean and variance at each row, and their derivatives by some numeric columns of the features, on the bent
         scales of the first posterior, shape (posteriors, rows, columns).
         """
-        scaled = np.array([p.scales.embed(features) for p in self.posteriors])
+        scaled = self._scales.embed(features)
         r2 = (scaled * scaled).sum(axis=2)[:, :, None] + self._squares
         r2 -= 2.0 * (scaled @ self._points.transpose(0, 2, 1))
         correlation, slope = matern(np.maximum(r2, 0.0))
@@ -292,10 +293,9 @@ class Mixture:
         variance = self._signal - (solved * covariance).sum(axis=2)
         slope *= 2.0 * self._signal[:, :, None]
         here, there = scaled[:, :, columns], self._points[:, :, columns]
-        which = self.posteriors[0].scales.axes.groups[columns]
-        steep = [p.scales.steepness(features[:, columns], which) for p in self.posteriors]
-        lengthscales = np.array([p.scales.lengthscales[which] for p in self.posteriors])
-        scale = np.array(steep) / steep[0] / lengthscales[:, None, :]
+        which = self._scales.axes.groups[columns]
+        steep = self._scales.steepness(features[:, columns], which)
+        scale = steep / steep[0] / self._scales.lengthscales[:, None, which]
 
         def along(factor: Floats) -> Floats:
             weighted = slope * factor

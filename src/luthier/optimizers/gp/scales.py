@@ -20,38 +20,48 @@ _TINY = 1e-300
 
 def parameters(theta: Floats) -> int:
     """How many parameters `theta` has the log lengthscales, log a and log b of, in this order."""
-    return (len(theta) - OTHERS) // 3
+    return int(theta.shape[-1] - OTHERS) // 3
 
 
 class Scales:
-    """The scales that `theta` describes."""
+    """The scales that `theta` describes, or several thetas one below the other: then results have an axis more, in front."""
 
     def __init__(self, theta: Floats, axes: Axes) -> None:
         count = parameters(theta)
         self.axes = axes
-        self.lengthscales, self._a, self._b = np.exp(theta[: 3 * count]).reshape(3, count)
+        told = np.exp(theta[..., : 3 * count]).reshape(*theta.shape[:-1], 3, count)
+        self.lengthscales, self._a, self._b = told[..., 0, :], told[..., 1, :], told[..., 2, :]
         self._numbers = axes.groups[axes.numbers]
+
+    def _bends(self, which: Ints) -> tuple[Floats, Floats]:
+        return self._a[..., None, which], self._b[..., None, which]
 
     def bend(self, units: Floats, which: Ints) -> Floats:
         """Places in the unit interval, a column for each parameter of `which`, on the bent scales."""
-        return np.asarray(1.0 - (1.0 - units ** self._a[which]) ** self._b[which])
+        a, b = self._bends(which)
+        return np.asarray(1.0 - (1.0 - units**a) ** b)
 
     def unbend(self, bent: Floats, which: Ints) -> Floats:
         """The places that `bend` brings there."""
-        return np.asarray((1.0 - (1.0 - bent) ** (1.0 / self._b[which])) ** (1.0 / self._a[which]))
+        a, b = self._bends(which)
+        return np.asarray((1.0 - (1.0 - bent) ** (1.0 / b)) ** (1.0 / a))
 
     def steepness(self, units: Floats, which: Ints) -> Floats:
         """The derivative of `bend`."""
-        a, b, x = self._a[which], self._b[which], np.clip(units, BORDER, 1.0 - BORDER)
+        (a, b), x = self._bends(which), np.clip(units, BORDER, 1.0 - BORDER)
         powered = x**a
         return np.asarray(a * b * powered / x * (1.0 - powered) ** (b - 1.0))
 
     def embed(self, features: Floats) -> Floats:
         """The features where their distance is that of the kernel."""
-        found = features.copy()
         numbers = self.axes.numbers
-        found[:, numbers] = self.bend(features[:, numbers], self._numbers)
-        return np.asarray(found / self.lengthscales[self.axes.groups])
+        bent = self.bend(features[:, numbers], self._numbers)
+        if len(numbers) == features.shape[1]:
+            return np.asarray(bent / self.lengthscales[..., None, self.axes.groups])
+        found = np.empty((*self.lengthscales.shape[:-1], *features.shape))
+        found[...] = features
+        found[..., numbers] = bent
+        return np.asarray(found / self.lengthscales[..., None, self.axes.groups])
 
     def gradient(self, features: Floats, embedded: Floats, slope: Floats) -> Floats:
         """The derivative by the part of theta that is told here, where `slope` is that by the embedded features."""
