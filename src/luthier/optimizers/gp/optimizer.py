@@ -36,7 +36,7 @@ DRAWS, APART = 3, 5
 """So many other probable hyperparameters are kept beside the most probable ones, drawn so many steps apart."""
 FEW = 150
 """Up to so many trials: then one explanation stands out, and each costs as much."""
-OPTIMISM, UNTIL = 3.0, 50
+OPTIMISTIC, REACH = 50, 3.0
 """Every fourth of the first so many trials goes where the loss may be lowest by so many standard deviations."""
 SLICES = 21
 """A normal law is followed through a transform at the middle of so many slices of equal probability."""
@@ -143,7 +143,7 @@ class Process:
         with one_thread():
             belief = self.belief(("plain", "bounded")[place % 2])
             if belief is not None:
-                return self._modelled(belief, pending, place < UNTIL and place % 4 == 0, rng)
+                return self._modelled(belief, pending, place, rng)
         why = "all values are equal so far"
         return propose(self._problem, self._problem.space.sample(rng), by="random", why=why)
 
@@ -168,7 +168,7 @@ class Process:
         return propose(self._problem, codes.decode(row), by="gp", why=why, scramble=scramble)
 
     def _modelled(
-        self, belief: Belief, pending: Sequence[Trial], optimistic: bool, rng: np.random.Generator
+        self, belief: Belief, pending: Sequence[Trial], place: int, rng: np.random.Generator
     ) -> Proposal:
         codes, posterior = self.codes, belief.posterior
         waiting = codes.encoded([trial.params for trial in pending])
@@ -177,7 +177,7 @@ class Process:
         seen = np.sort(np.concatenate([told, codes.keys(waiting, there)])) if len(waiting) else told
         good = self._usable.good[belief.chosen]
         success = self._success(belief) if len(self._failed) else None
-        mixture, rule = self._aim(belief, codes.features(waiting, there), good, optimistic)
+        mixture, rule = self._aim(belief, codes.features(waiting, there), good, place)
         count = acquire.CANDIDATES[self._told > 150]
         order = np.argsort(np.where(good, posterior.means, np.inf), kind="stable")
         rows = self._filled(belief.chosen[order[: max(acquire.TOP, len(order) // 4)]], rng)
@@ -203,21 +203,19 @@ class Process:
         absent = np.isnan(rows)
         return np.where(absent, self.codes.random(len(rows), rng), rows) if absent.any() else rows
 
-    def _aim(
-        self, belief: Belief, waiting: Floats, good: Bools, optimistic: bool
-    ) -> tuple[Mixture, acquire.Rule]:
+    def _aim(self, belief: Belief, waiting: Floats, good: Bools, place: int) -> tuple[Mixture, acquire.Rule]:
         """What is believed once the trials at `waiting` end as expected, and what makes a point worth trying then."""
         posterior = belief.posterior
         if not good.any():
             return Mixture([posterior]), _indifferent
-        if len(waiting) >= 3 and len(waiting) % 2:
+        if len(waiting) >= 3 and place % 4 == 3:
             # arXiv:2408.11527: as good as the best optimistic guess at a known point.
             conditioned = posterior.given(waiting)
             mean, variance = conditioned.predict_at(posterior.points)
             known = np.argmin(np.where(good, mean - 1.8 * np.sqrt(variance), np.inf))
             return Mixture([conditioned]), acquire.pure_exploration(float(mean[known]))
-        if optimistic:
-            return Mixture([posterior.given(waiting)]), acquire.lower_bound(OPTIMISM)
+        if place % 4 == 0 and place < OPTIMISTIC:
+            return Mixture([posterior.given(waiting)]), acquire.lower_bound(REACH)
         best = np.array([_least(posterior, good, waiting) for posterior in belief.posteriors])
         return Mixture([p.given(waiting) for p in belief.posteriors]), acquire.expected_improvement(best)
 
