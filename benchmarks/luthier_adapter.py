@@ -27,9 +27,11 @@ def parameter(given: Mapping[str, Any]) -> Parameter:
 class Tuner:
     """One study, a trial at a time."""
 
-    def __init__(self, params: Sequence[Mapping[str, Any]], seed: int, algorithm: str) -> None:
+    def __init__(
+        self, params: Sequence[Mapping[str, Any]], seed: int, algorithm: str, noisy: bool = False
+    ) -> None:
         space = Space({given["name"]: parameter(given) for given in params})
-        self.problem = Problem(space, (Objective("loss", "min"),))
+        self.problem = Problem(space, (Objective("loss", "min", noisy=noisy),))
         self.spec = StudySpec("bench", self.problem, Named(algorithm), seed=seed)
         self.optimizer = plugins.algorithm(algorithm).start(self.problem)
         self.number = 0

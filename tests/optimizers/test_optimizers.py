@@ -174,7 +174,7 @@ def test_one_objective_is_all_that_evolution_knows(algorithm: Evolution) -> None
 # --- auto --------------------------------------------------------------------------------------
 
 
-def test_auto_asks_the_gaussian_process_and_parzen_estimators_when_trials_are_many() -> None:
+def test_auto_asks_the_gaussian_process_and_a_population_when_trials_are_many() -> None:
     history = play(Auto().start(CUBE), CUBE, sphere, 20)
     assert {trial.tag["by"] for trial in history} == {"gp"}
     optimizer = Auto().start(CUBE)
@@ -182,7 +182,7 @@ def test_auto_asks_the_gaussian_process_and_parzen_estimators_when_trials_are_ma
     optimizer.tell([finished(i, CUBE.space.sample(rng), float(i)) for i in range(MANY)])
     proposal = optimizer.ask([], rng)
     assert proposal is not None
-    assert proposal.tag["by"] == "tpe"
+    assert proposal.tag["by"] == "de"
 
 
 def test_auto_tries_out_a_small_space_in_random_order() -> None:

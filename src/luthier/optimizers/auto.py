@@ -1,7 +1,8 @@
 """Auto: the algorithm that fits the problem and what is known of it so far, saying which and why in the tag.
 
 A small finite space is tried out whole, after which a study of a noisy objective goes on. Several objectives are met with points spread evenly. Everything else is for the
-Gaussian process, and from a thousand trials on for Parzen estimators.
+Gaussian process, and from a thousand trials on for differential evolution, which then finds more (docs/benchmarks.md). The
+choice goes by the problem and by what was found, never by how long anything took, so that it is the same in a replay.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from luthier.optimizers.base import Optimizer
+from luthier.optimizers.de import DE
 from luthier.optimizers.gp import GP
 from luthier.optimizers.quasirandom import SobolPoints
-from luthier.optimizers.tpe import TPE
 from luthier.optimizers.wrap import noisy, propose, unique, usable
 from luthier.space import Points, size
 from luthier.study import Problem, Proposal, Trial
@@ -22,7 +23,7 @@ from luthier.study import Problem, Proposal, Trial
 SMALL = 100
 """Up to so many points a space is tried out whole."""
 MANY = 1000
-"""From so many trials on they are taken to be cheap, and a model that answers in two milliseconds takes over."""
+"""From so many trials on a population takes over: the model has seen what it can, and trials are likely to be cheap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +85,11 @@ class _Spread:
 
 
 class _Auto:
-    """The model that finds most with few trials, until there are so many that its thinking would cost more than they do."""
+    """The model that finds most with few trials, until there are so many that it finds no more."""
 
     def __init__(self, problem: Problem) -> None:
         self._few = GP().start(problem)
-        self._many = TPE().start(problem)
+        self._many = DE().start(problem)
         self._told = 0
 
     def tell(self, finished: Sequence[Trial]) -> None:
