@@ -74,24 +74,33 @@ def bounds(count: int) -> list[tuple[float, float]]:
 
 def kernel(one: Floats, other: Floats) -> tuple[Floats, Floats]:
     """The correlation between scaled features, and its derivative by r2; shapes (rows of one, rows of the other)."""
-    r2 = (one * one).sum(axis=1)[:, None] + (other * other).sum(axis=1) - 2.0 * (one @ other.T)
-    return matern(np.maximum(r2, 0.0))
+    r2 = (-2.0 * one) @ other.T
+    r2 += (one * one).sum(axis=1)[:, None]
+    r2 += (other * other).sum(axis=1)
+    return matern(np.maximum(r2, 0.0, out=r2))
 
 
 def matern(r2: Floats) -> tuple[Floats, Floats]:
     """Matern-5/2 of squared distances, and the derivative by them."""
     r = np.sqrt(5.0 * r2)
-    decay = np.exp(-r)
-    slope = (1.0 + r) * decay
-    return slope + (5.0 / 3.0) * r2 * decay, (-5.0 / 6.0) * slope
+    value = np.exp(-r)
+    slope = value * r
+    slope += value
+    value *= r2
+    value *= 5.0 / 3.0
+    value += slope
+    slope *= -5.0 / 6.0
+    return value, slope
 
 
 def cholesky(matrix: Floats) -> Floats:
-    """The lower factor, with as much added to the diagonal as it takes; raises LinAlgError if that is too much."""
+    """The lower factor of a symmetric matrix, with as much added to the diagonal as it takes; raises LinAlgError if that is
+    too much.
+    """
     from scipy.linalg import lapack
 
     for jitter in JITTERS:
-        tried = np.array(matrix, order="F")
+        tried = np.array(matrix.T, order="F")  # the same, and in LAPACK's order without being turned
         tried[np.diag_indices_from(tried)] += jitter
         factor, info = lapack.dpotrf(tried, lower=1, clean=1, overwrite_a=1)
         if info == 0:
