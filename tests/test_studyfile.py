@@ -7,6 +7,7 @@ import pytest
 from luthier.errors import DataError, InvalidSpace, InvalidStudy, LuthierError, UnknownName
 from luthier.objectives.crossval import CrossValidation
 from luthier.space import Choice, Const, Float, Int, LogNormal, Normal, Space
+from luthier.stopping import Race
 from luthier.study import Budget, Named
 from luthier.studyfile import StudyFile, read
 
@@ -31,6 +32,19 @@ def write(folder: Path, text: str, name: str = "study.toml") -> Path:
 
 def study(folder: Path, text: str) -> StudyFile:
     return read(write(folder, text))
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("", None),
+        ('stopping = "race"', Race()),
+        ('stopping = { name = "race", confidence = 0.99 }', Race(confidence=0.99)),
+        ('[stopping]\nname = "race"\nstartup = 8', Race(startup=8)),
+    ],
+)
+def test_a_file_may_name_what_stops_trials(tmp_path: Path, written: str, meant: Race | None) -> None:
+    assert study(tmp_path, ESTIMATOR + written).arguments()["stopping"] == meant
 
 
 def test_the_file_of_the_tour_means_what_it_says(tmp_path: Path) -> None:
@@ -174,6 +188,7 @@ def test_a_function_is_imported_from_beside_the_file(tmp_path: Path) -> None:
         (ESTIMATOR + 'trial_memory = "much"', 'trial_memory is "much". Use a number of bytes'),
         (ESTIMATOR + 'trial_memory = "2 QB"', 'as in trial_memory = "2 GB"'),
         (ESTIMATOR + "algorithm = 3", 'as in algorithm = "random"'),
+        (ESTIMATOR + "stopping = 3", 'as in stopping = "race"'),
         (ESTIMATOR + "params = 3", "params is 3. Use a table, as in [params]"),
         (ESTIMATOR + "[space.C]\nfloat = 3", "space.C.float is 3. Use the low and the high end"),
         (ESTIMATOR + "[space.C]\nfloat = [1, 2]\nint = [1, 2]", "space.C says float and int. Give one of"),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from luthier.executors import Inline, Processes
     from luthier.objectives.context import Context
     from luthier.objectives.crossval import CrossValidation
+    from luthier.stopping import Race
     from luthier.study import Trial
 
 __version__ = "0.1.0"
@@ -37,6 +38,7 @@ __all__ = [
     "LuthierError",
     "Normal",
     "Processes",
+    "Race",
     "Space",
     "Stop",
     "Study",
@@ -50,6 +52,7 @@ _LATER = {
     "CrossValidation": "luthier.objectives.crossval",
     "Inline": "luthier.executors",
     "Processes": "luthier.executors",
+    "Race": "luthier.stopping",
     "Study": "luthier.api",
     "Trial": "luthier.study",
     "load": "luthier.api",

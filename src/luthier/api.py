@@ -66,7 +66,7 @@ def tune(
     target: float | None = None,
     failures: int | None = None,
     algorithm: str | Algorithm = "auto",
-    stopping: StoppingPolicy | None = None,
+    stopping: str | StoppingPolicy | None = None,
     start: Sequence[Mapping[str, Scalar]] = (),
     workers: int = 1,
     executor: Executor | None = None,
@@ -88,6 +88,9 @@ def tune(
 
     `noisy` says that the same parameters measured again give another value: points may then be tried again, and the best is
     the one with the best expectation, not the one that was lucky (`Study.best`). A `target` is reached by a value seen.
+
+    `stopping` gives running trials up early: "race", or `Race(...)`, those of a `CrossValidation` whose first folds show that they
+    will not become the best. Where trials run beside each other, how many folds they got to depends on the timing.
 
     `workers` above 1 run in processes of their own, as they do where a trial is limited by `trial_seconds`
     or `trial_memory` (bytes). `deterministic` makes the study independent of the timing of workers: proposals are made
@@ -128,6 +131,11 @@ def tune(
     if budget.endless and not _is_grid(algorithm) and earlier.endless:
         raise InvalidStudy(
             "the study would never end. Give it a budget: trials=100, seconds=600 or target=0.01."
+        )
+    if deterministic and stopping is not None and not isinstance(executor, Inline):
+        raise InvalidStudy(
+            "a deterministic study cannot stop trials that run in processes: how far they got by then depends on the timing. "
+            "Leave out deterministic= or stopping=, or use one worker."
         )
     preflight.check(task, space, executor)
     study = Study(
@@ -188,7 +196,7 @@ class Study:
         seed: int = 0,
         start: Sequence[Proposal] = (),
         batch: int | None = None,
-        stopping: StoppingPolicy | None = None,
+        stopping: str | StoppingPolicy | None = None,
         budget: Budget | None = None,
         about: Mapping[str, Any] | None = None,
     ) -> None:
@@ -198,7 +206,7 @@ class Study:
             name=name or "study",
             problem=Problem(_space(space), _objectives(minimize, maximize, noisy)),
             algorithm=plugins.named(plugins.algorithm(algorithm)),
-            stopping=None if stopping is None else plugins.named(stopping),
+            stopping=None if stopping is None else plugins.named(plugins.policy(stopping)),
             budget=budget,
             seed=seed,
             batch=batch,
@@ -222,7 +230,7 @@ class Study:
         self.spec = store.spec(name)
         self._url = url
         self._readonly = readonly
-        mind = Mind.start(self.spec, plugins.algorithm(self.spec.algorithm))
+        mind = Mind.start(self.spec, plugins.algorithm(self.spec.algorithm), self._policy)
         self._asker = Asker(store, mind, SystemClock(), Rules())
 
     # --- looking -----------------------------------------------------------------------------
@@ -326,7 +334,8 @@ class Study:
         """The decision that led to a trial, made once more from what was known at that time; equal to what is recorded
         where all is as it should be.
         """
-        return replay(self.spec, plugins.algorithm(self.spec.algorithm), self.trials, number)
+        algorithm = plugins.algorithm(self.spec.algorithm)
+        return replay(self.spec, algorithm, self.trials, number, self._policy)
 
     def __repr__(self) -> str:
         history = self.history
@@ -411,7 +420,6 @@ class Study:
         Raises ObjectiveFailed when the first trials all fail in the same way.
         """
         self._writable()
-        policy = None if self.spec.stopping is None else plugins.policy(self.spec.stopping)
         with display(self, progress) as watcher:
             engine = Engine(
                 self.store,
@@ -419,7 +427,7 @@ class Study:
                 task,
                 executor,
                 algorithm=plugins.algorithm(self.spec.algorithm),
-                policy=policy,
+                policy=self._policy,
                 clock=SystemClock(),
                 workdirs=None if self._url == MEMORY else self.home / "work" / self.name,
                 watcher=watcher,
@@ -447,6 +455,10 @@ class Study:
             self.name, {"model": {"trial": best.number, "version": saved.version, "path": str(saved.path)}}
         )
         return saved
+
+    @property
+    def _policy(self) -> StoppingPolicy | None:
+        return None if self.spec.stopping is None else plugins.policy(self.spec.stopping)
 
     def close(self) -> None:
         """Let go of the store; trials asked for and not told are given back."""

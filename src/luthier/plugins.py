@@ -151,7 +151,9 @@ ALGORITHMS: Kind[Algorithm] = Kind(
     },
 )
 
-POLICIES: Kind[StoppingPolicy] = Kind("stopping policy", "judge", "luthier.policies", {})
+POLICIES: Kind[StoppingPolicy] = Kind(
+    "stopping policy", "judge", "luthier.policies", {"race": "luthier.stopping.race:Race"}
+)
 
 
 def algorithm(given: str | Named | Algorithm) -> Algorithm:

@@ -53,6 +53,7 @@ class StudyFile:
     maximize: tuple[str, ...] = ()
     noisy: bool = False
     algorithm: Named = field(default_factory=lambda: Named("auto"))
+    stopping: Named | None = None
     workers: int = 1
     seed: int = 0
     deterministic: bool | int = False
@@ -93,6 +94,7 @@ class StudyFile:
             "maximize": self.maximize or None,
             "noisy": self.noisy,
             "algorithm": plugins.algorithm(self.algorithm),
+            "stopping": None if self.stopping is None else plugins.policy(self.stopping),
             "workers": self.workers,
             "seed": self.seed,
             "deterministic": self.deterministic,
@@ -153,7 +155,8 @@ def _study(path: Path, given: dict[str, Any], overrides: Mapping[str, Any]) -> S
         minimize=table.names("minimize"),
         maximize=table.names("maximize"),
         noisy=table.truth("noisy"),
-        algorithm=_algorithm(given.get("algorithm", "auto")),
+        algorithm=_named("algorithm", given.get("algorithm", "auto"), "random", "evolution"),
+        stopping=None if "stopping" not in given else _named("stopping", given["stopping"], "race", "race"),
         workers=table.whole("workers", at_least=1) or 1,
         seed=table.whole("seed", at_least=0) or 0,
         deterministic=_deterministic(given.get("deterministic", False)),
@@ -295,13 +298,14 @@ def _located(data: str | None, folder: Path) -> str | None:
     return str(beside)
 
 
-def _algorithm(value: Any) -> Named:
+def _named(key: str, value: Any, name: str, other: str) -> Named:
+    """A name, or a table of a name and options; `name` and `other` are for the example."""
     if isinstance(value, str) and value.strip():
         return Named(value)
     if isinstance(value, dict) and isinstance(value.get("name"), str):
         return Named(value["name"], {key: option for key, option in value.items() if key != "name"})
     raise InvalidStudy(
-        f'algorithm is {_say(value)}. Use a name, as in algorithm = "random", or a table: {{ name = "evolution", ... }}.'
+        f'{key} is {_say(value)}. Use a name, as in {key} = "{name}", or a table: {{ name = "{other}", ... }}.'
     )
 
 

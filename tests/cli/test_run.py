@@ -218,3 +218,27 @@ def test_a_store_that_is_none_is_refused_and_left_alone(luthier: Luthier, study:
         assert said.code == 2, args
         assert said.err.startswith("luthier: error: "), args
     assert (folder / "notes.txt").read_bytes() == before
+
+
+def test_a_race_is_asked_for_in_the_file_and_show_says_who_lost_it_and_why(
+    luthier: Luthier, folder: Path
+) -> None:
+    (folder / "raced.toml").write_text("""
+name = "raced"
+estimator = "sklearn.tree:DecisionTreeClassifier"
+data = "wine"
+cv = 10
+stopping = "race"
+algorithm = "random"
+space.max_depth.int = [1, 8]
+space.min_samples_leaf.int = [1, 80]
+budget.trials = 25
+""")
+    assert luthier("run", "raced.toml").code == 0
+    stopped = [trial for trial in luthier("trials", "raced", "--json").json if trial["state"] == "stopped"]
+    assert stopped
+    said = " ".join(luthier("show", "raced", str(stopped[0]["number"])).out.split())
+    assert "stopped" in said
+    assert "of 10 folds" in said
+    assert "that the other folds could make up (95%)" in said
+    assert f"{len(stopped)} stopped" in luthier("show", "raced").out

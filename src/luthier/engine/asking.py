@@ -109,7 +109,7 @@ class Asker:
         with self._lock:
             self._store.record(self._name, [Record(trial.number, trial.attempt, report)])
             history, changes = self.look()
-            reason = history[trial.number].stop or changes.stop
+            reason = self._mind.judge(history[trial.number]) or changes.stop
         if reason is not None:
             raise Stop(reason)
 

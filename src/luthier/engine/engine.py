@@ -68,13 +68,12 @@ class Engine:
         self._spec = spec
         self._task = task
         self._executor = executor
-        self._policy = policy
         self._clock = clock
         self._workdirs = None if workdirs is None else str(workdirs)
         self._watcher = watcher
         self._rules = rules or Rules()
         self._worker = new_worker()
-        self._mind = Mind.start(spec, algorithm)
+        self._mind = Mind.start(spec, algorithm, policy)
         self._running: set[tuple[int, int]] = set()  # number and attempt of the trials in our pool
         self._told_to_stop: set[tuple[int, int]] = set()
         # The trials that ended since we began, as long as all of them failed.
@@ -193,9 +192,7 @@ class Engine:
             if trial.state is not State.RUNNING or trial.attempt != attempt:
                 self._stop(pool, number, attempt, "the lease ran out, and the trial was given to another")
                 continue
-            reason = trial.stop
-            if reason is None and self._policy is not None and trial.reports:
-                reason = self._policy.judge(trial, self.history)
+            reason = self._mind.judge(trial)
             if reason is not None:
                 self._stop(pool, number, attempt, reason)
 

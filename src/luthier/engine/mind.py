@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from luthier.engine.plan import Situation
 from luthier.optimizers.base import Algorithm, Optimizer
+from luthier.stopping.base import Foreseeing, StoppingPolicy
 from luthier.store.base import Changes
 from luthier.study import History, Proposal, State, StudySpec, Trial
 
@@ -18,13 +19,14 @@ class Mind:
     spec: StudySpec
     optimizer: Optimizer
     history: History
+    policy: StoppingPolicy | None = None
     exhausted: bool = False
     untold: list[Trial] = field(default_factory=list)
 
     @classmethod
-    def start(cls, spec: StudySpec, algorithm: Algorithm) -> Mind:
+    def start(cls, spec: StudySpec, algorithm: Algorithm, policy: StoppingPolicy | None = None) -> Mind:
         """One that knows nothing yet."""
-        return cls(spec, algorithm.start(spec.problem), History(spec.problem))
+        return cls(spec, algorithm.start(spec.problem), History(spec.problem), policy)
 
     def learn(self, changes: Changes) -> list[Trial]:
         """Take in what changed; returns the trials that ended."""
@@ -37,8 +39,24 @@ class Mind:
     def _tell(self) -> None:
         if self.untold and (self.spec.batch is None or self.history.ended == len(self.history)):
             # In batches, the order in which trials happened to end must not matter.
-            self.optimizer.tell(self.untold if self.spec.batch is None else sorted(self.untold, key=_number))
+            self.tell(self.untold)
             self.untold = []
+
+    def tell(self, ended: Sequence[Trial]) -> None:
+        """Let the optimiser know of these trials; of stopped ones also what the policy expects them to have come to."""
+        told = [self._foreseen(trial) for trial in ended]
+        self.optimizer.tell(told if self.spec.batch is None else sorted(told, key=_number))
+
+    def _foreseen(self, trial: Trial) -> Trial:
+        if trial.state is not State.STOPPED or not isinstance(self.policy, Foreseeing):
+            return trial
+        return replace(trial, metrics=self.policy.expected(trial, self.history) or trial.metrics)
+
+    def judge(self, trial: Trial) -> str | None:
+        """Why to end this running trial now, if there is a reason: somebody asked, or the policy gives it up."""
+        if trial.stop is not None or self.policy is None or not trial.reports:
+            return trial.stop
+        return self.policy.judge(trial, self.history)
 
     def situation(
         self,
@@ -100,7 +118,13 @@ def _number(trial: Trial) -> int:
     return trial.number
 
 
-def replay(spec: StudySpec, algorithm: Algorithm, trials: Sequence[Trial], number: int) -> Proposal | None:
+def replay(
+    spec: StudySpec,
+    algorithm: Algorithm,
+    trials: Sequence[Trial],
+    number: int,
+    policy: StoppingPolicy | None = None,
+) -> Proposal | None:
     """The decision that led to trial `number`, made once more from what was known at that time.
 
     `trials` are all of the study, by number. A study that nobody added trials to by hand gives the recorded proposal,
@@ -109,12 +133,13 @@ def replay(spec: StudySpec, algorithm: Algorithm, trials: Sequence[Trial], numbe
     trial = trials[number]
     told = sorted((t for t in trials if t.state.ended and t.seq <= trial.seen), key=lambda t: t.seq)
     known = {t.number for t in told}
-    mind = Mind.start(spec, algorithm)
-    mind.optimizer.tell(told if spec.batch is None else sorted(told, key=_number))
     # What was pending then may have ended since; the optimiser saw its values and nothing else.
     pending = [
         Trial(t.number, t.params, fidelity=t.fidelity, parent=t.parent, tag=t.tag)
         for t in trials[:number]
         if t.number not in known
     ]
+    mind = Mind.start(spec, algorithm, policy)
+    mind.history.merge([*told, *pending], trial.seen)
+    mind.tell(told)
     return mind.propose(number, pending)

@@ -22,8 +22,8 @@ class Optimizer(Protocol):
     def tell(self, finished: Sequence[Trial]) -> None:
         """Learn of trials that ended since the last call, in the store's order: completed, stopped and failed ones.
 
-        Some may lie outside the space (the defaults of an estimator, trials of an earlier space): leave out
-        what cannot be used.
+        A stopped one has no metrics, or those that the policy which stopped it expects it to have come to. Some may lie
+        outside the space (the defaults of an estimator, trials of an earlier space): leave out what cannot be used.
         """
         ...
 

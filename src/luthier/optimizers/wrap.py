@@ -26,10 +26,10 @@ def propose(problem: Problem, params: Params, **tag: Scalar) -> Proposal:
 
 def merit(trial: Trial, problem: Problem) -> Merit:
     """What sorts trials from best to worst: feasible by the first objective, infeasible likewise, then those that have no
-    value because they failed, were stopped or gave NaN.
+    value because they failed, gave NaN or were stopped and nobody knows what they would have come to.
     """
     value = (
-        trial.metrics.get(problem.objective.metric, math.nan) if trial.state is State.COMPLETED else math.nan
+        trial.metrics.get(problem.objective.metric, math.nan) if trial.state is not State.FAILED else math.nan
     )
     if math.isnan(value):
         return 2, 0.0

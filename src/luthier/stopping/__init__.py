@@ -1,5 +1,6 @@
 """Which trials to give up."""
 
-from luthier.stopping.base import StoppingPolicy
+from luthier.stopping.base import Foreseeing, StoppingPolicy
+from luthier.stopping.race import Race
 
-__all__ = ["StoppingPolicy"]
+__all__ = ["Foreseeing", "Race", "StoppingPolicy"]

@@ -115,9 +115,9 @@ class Process:
         features = codes.features(rows, active)
         self._seen += codes.keys(rows, active).tolist()
         for i, trial in enumerate(finished):
-            if trial.state is State.STOPPED:
-                continue
             loss = self._loss(trial)
+            if trial.state is State.STOPPED and math.isnan(loss):
+                continue
             good = math.isfinite(loss) and self._problem.feasible(trial.metrics)
             if math.isfinite(loss):
                 self._usable.add(rows[i], features[i], loss, good, trial.number)
@@ -127,7 +127,7 @@ class Process:
         self._keys = None
 
     def _loss(self, trial: Trial) -> float:
-        if trial.state is not State.COMPLETED:
+        if trial.state is State.FAILED:
             return math.nan
         objective = self._problem.objective
         return objective.sign * trial.metrics.get(objective.metric, math.nan)
