@@ -508,3 +508,51 @@ def test_splits_drawn_by_chance_are_kept_with_the_study_and_used_again(store: st
     assert again.spec == first.spec or again.spec.about == first.spec.about
     with pytest.raises(SpecMismatch, match="splits"):
         tune(5, random_state=7)
+
+
+def test_trials_of_a_cross_validation_are_compared_on_the_splits_of_the_study(store: str) -> None:
+    from sklearn.datasets import load_iris
+    from sklearn.model_selection import ShuffleSplit
+    from sklearn.tree import DecisionTreeClassifier
+
+    X, y = load_iris(return_X_y=True)
+    # A third of the rows is tested by each of seven splits: two training rows to a test row.
+    splits = ShuffleSplit(7, test_size=50, random_state=0)
+    objective = lt.CrossValidation(
+        DecisionTreeClassifier(), X, y, cv=splits, scoring=["accuracy", "neg_log_loss"]
+    )
+    space = lt.Space(max_depth=lt.Int(1, 12))
+    study = lt.tune(
+        objective, space, maximize="accuracy", trials=12, name="tree", store=store, progress=False
+    )
+    best, worst = study.best, min(study.trials, key=lambda trial: trial.metrics["accuracy"])
+    found = study.compare(best, worst.number)
+    mine, theirs = ([r.metrics["accuracy"] for r in trial.reports] for trial in (best, worst))
+    spread = sum((a - b - found.difference) ** 2 for a, b in zip(mine, theirs, strict=True)) / 6
+    assert found.difference == pytest.approx(best.metrics["accuracy"] - worst.metrics["accuracy"])
+    assert found.error == pytest.approx(((1 / 7 + 50 / 100) * spread) ** 0.5)
+    assert found.winner == best.number
+    assert lt.load("tree", store).compare(best.number, worst.number) == found
+    assert study.compare(best, worst, margin=1.0).equivalent > 0.99
+    likely = study.plausible()
+    assert likely[0] == best
+    assert worst not in likely
+    assert {t.number for t in study.plausible(alpha=0.5)} <= {t.number for t in likely}
+    with pytest.raises(InvalidStudy, match="has no trial 12"):
+        study.compare(0, 12)
+
+
+def test_a_function_that_reports_its_folds_is_compared_too() -> None:
+    def train(trial: lt.Context) -> float:
+        x = trial.params["x"]
+        assert isinstance(x, float)
+        scores = [(x - 0.3) ** 2 + fold for fold in range(4)]
+        for fold, score in enumerate(scores):
+            trial.report(fold, loss=score)
+        return sum(scores) / len(scores)
+
+    study = lt.tune(train, lt.Space(x=lt.Float(0, 1)), minimize="loss", trials=6, progress=False)
+    assert study.plausible() == [study.best]
+    plain = lt.tune(by_name, SPACE, minimize="loss", trials=2, progress=False)
+    with pytest.raises(LuthierError, match="cannot be compared"):
+        plain.compare(0, 1)

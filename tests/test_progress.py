@@ -12,10 +12,11 @@ import pytest
 
 import luthier as lt
 from luthier import progress
+from luthier.analysis.table import number
 from luthier.engine.engine import Status
 from luthier.progress import display, html, view
 from luthier.study import Budget, Completed, History, Objective, Problem, Report, State, StudySpec, Trial
-from luthier.summary import duration, gain, number
+from luthier.summary import duration, gain
 
 SPEC = StudySpec(
     "first",

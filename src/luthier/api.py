@@ -11,7 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from luthier import plugins, preflight
-from luthier.analysis import Contour, Importance, Slice, contour_of, importance, slice_of
+from luthier.analysis import (
+    Comparison,
+    Contour,
+    Importance,
+    Slice,
+    compare,
+    contour_of,
+    importance,
+    plausible,
+    slice_of,
+)
 from luthier.analysis.table import rows, to_pandas
 from luthier.clock import SystemClock
 from luthier.engine.asking import Asker, OpenTrial
@@ -48,7 +58,7 @@ from luthier.study import (
     Trial,
 )
 from luthier.study.pareto import front
-from luthier.summary import worth
+from luthier.summary import overlap_of, trial_of, worth
 
 Metric = str | Sequence[str] | None
 MEMORY = "memory"
@@ -309,6 +319,21 @@ class Study:
         first, with its standard error. Raises LuthierError below ten completed trials, as `slice` and `contour` do.
         """
         return importance(self.history)
+
+    def compare(self, a: Trial | int, b: Trial | int, margin: float | None = None) -> Comparison:
+        """Which of two trials of this study is better, fold by fold, and whether that is more than noise; print it for a
+        sentence. Differences up to `margin`, in units of the metric, do not matter. Raises LuthierError where the two have
+        no folds in common.
+        """
+        first, second = (trial_of(self, trial) if isinstance(trial, int) else trial for trial in (a, b))
+        objective = self.spec.problem.objective
+        return compare(first, second, objective, margin=margin, overlap=overlap_of(self))
+
+    def plausible(self, alpha: float = 0.05) -> list[Trial]:
+        """The trials that cannot be told from the best by their folds, the best first: the one that truly is best is among
+        them with a probability of at least 1 - `alpha`. Raises LuthierError where no trial was scored fold by fold.
+        """
+        return plausible(self.history, alpha, overlap_of(self))
 
     def predict(self, params: Mapping[str, Scalar]) -> tuple[float, float]:
         """What the (first) objective is to be expected at a point of the space, and its standard deviation, noise included:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from luthier.analysis.table import number
 from luthier.errors import InvalidStudy, LuthierError, StudyNotFound
 from luthier.executors.base import Ended, Event, Executor, Job
 from luthier.executors.inline import Inline
@@ -23,7 +24,7 @@ from luthier.objectives.function import as_task
 from luthier.space import Params, Space
 from luthier.store.url import home, open_store
 from luthier.study import Budget, Completed, Failed
-from luthier.summary import duration, number, plural, settings, shortened
+from luthier.summary import duration, plural, settings, shortened
 
 SAMPLES = 50
 SCARCE_DISK = 200e6

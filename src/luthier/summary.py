@@ -16,10 +16,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from luthier.analysis.table import rows, uncertainty
+from luthier.analysis.compare import Comparison, compare, contenders, folds, plausible
+from luthier.analysis.table import number, rows, uncertainty
 from luthier.clock import SystemClock
 from luthier.engine.plan import Situation, ending
+from luthier.errors import InvalidStudy
 from luthier.expected import Expected, best_of, ranking
+from luthier.objectives.crossval import overlap as overlap_in
 from luthier.space import Params
 from luthier.store.base import Reader, StudyRow
 from luthier.study import Budget, History, Named, Objective, State, StudySpec, Trial
@@ -70,8 +73,8 @@ class Score:
 class Gain:
     """What the best trial is better by than the defaults, in the direction of the goal.
 
-    `error` is the standard error of the paired differences, fold by fold; `real` whether the gain is more than two of
-    them, None where there are no folds to tell by.
+    `error` is the corrected standard error of the paired differences, fold by fold; `real` whether the gain is more than
+    noise (see `compare`), None where there are no folds to tell by.
     """
 
     value: float
@@ -148,23 +151,38 @@ def defaults(spec: StudySpec, history: History) -> Trial | None:
     return first if first.tag.get("by") == "defaults" and first.state is State.COMPLETED else None
 
 
-def gain(best: Trial, other: Trial, objective: Objective) -> Gain:
-    """What `best` is better by, and whether the folds agree on it."""
+def gain(best: Trial, other: Trial, objective: Objective, overlap: float | None = None) -> Gain:
+    """What `best` is better by, and whether the folds agree on it; `overlap` as in `compare`."""
     name, sign = objective.metric, -objective.sign
-    value = sign * (best.metrics.get(name, math.nan) - other.metrics.get(name, math.nan))
     if uncertainty(best, name) is None or uncertainty(other, name) is None:
+        value = sign * (best.metrics.get(name, math.nan) - other.metrics.get(name, math.nan))
         return Gain(value, None, None)
-    mine, theirs = folds(best, name), folds(other, name)
-    paired = [sign * (mine[step] - theirs[step]) for step in mine if step in theirs]
-    mean = math.fsum(paired) / len(paired)
-    spread = math.fsum((difference - mean) ** 2 for difference in paired)
-    error = math.sqrt(spread / (len(paired) - 1) / len(paired))
-    return Gain(value, error, mean > 2 * error)
+    found = compare(best, other, objective, overlap=overlap)
+    return Gain(found.difference, found.error, found.winner == best.number)
 
 
-def folds(trial: Trial, metric: str) -> dict[int, float]:
-    """What the trial reported of a metric, by step."""
-    return {report.step: report.metrics[metric] for report in trial.reports if metric in report.metrics}
+def overlap_of(study: Looked) -> float | None:
+    """How many test rows there are to a training row in the study's splits; None where it has none."""
+    packed = study.facts.get("splits")
+    return None if packed is None else overlap_in(packed)
+
+
+def alike(history: History, overlap: float | None) -> list[Trial]:
+    """The trials that cannot be told from the best by their folds, the best first; none where there are not two with folds
+    to choose among, or the best is an expectation.
+    """
+    if history.problem.objective.noisy or len(contenders(history)) < 2:
+        return []
+    return plausible(history, overlap=overlap)
+
+
+def trial_of(study: Looked, number: int) -> Trial:
+    """A trial by its number; raises InvalidStudy where there is none."""
+    history = study.history
+    if not 0 <= number < len(history):
+        there = f"It has trials 0 to {len(history) - 1}." if len(history) else "It has none yet."
+        raise InvalidStudy(f"study {study.spec.name!r} has no trial {number}. {there}")
+    return history[number]
 
 
 def worth(history: History, trial: Trial) -> str:
@@ -199,7 +217,7 @@ def summarize(study: Looked, *, again: bool = False, store: str | None = None) -
     """
     spec, history, row = study.spec, study.history, study.row
     where = standing(spec, history, row)
-    lines = (*_best(spec, history), *_model(study), *_next(study, where, store))
+    lines = (*_best(spec, history, overlap_of(study)), *_model(study), *_next(study, where, store))
     return Summary(_head(spec, history, row, where, again), lines)
 
 
@@ -239,7 +257,7 @@ def _goes_on(spec: StudySpec, history: History) -> str:
     return "a larger budget goes on."
 
 
-def _best(spec: StudySpec, history: History) -> list[Row]:
+def _best(spec: StudySpec, history: History, overlap: float | None) -> list[Row]:
     best, objective = best_of(history), spec.problem.objective
     if best is None:
         return [("best", "nothing completed with a value"), *_failures(history)]
@@ -248,8 +266,21 @@ def _best(spec: StudySpec, history: History) -> list[Row]:
     lines += _beside(history, best)
     lines += [("", f"{other.metric} {score(best, other)}") for other in spec.problem.objectives[1:]]
     if start is not None:
-        lines.append(("", _compared(best, start, objective)))
-    return [*lines, ("", changed(best.params, None if start is None else start.params)), *_failures(history)]
+        lines.append(("", _compared(best, start, objective, overlap)))
+    lines.append(("", changed(best.params, None if start is None else start.params)))
+    return [*lines, *_alike(history, overlap), *_failures(history)]
+
+
+def _alike(history: History, overlap: float | None) -> list[Row]:
+    """How many the best may be one of."""
+    found, n = alike(history, overlap), len(contenders(history))
+    if not found:
+        return []
+    if len(found) == 1:
+        return [("alike", f"none of the other {n - 1}: #{found[0].number} is better by more than noise")]
+    some = " ".join(f"#{trial.number}" for trial in found[:5])
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    return [("alike", f"{len(found)} of {n} cannot be told apart from the best: {some}{more}")]
 
 
 def _beside(history: History, best: Trial) -> list[Row]:
@@ -266,11 +297,11 @@ def _beside(history: History, best: Trial) -> list[Row]:
     return lines
 
 
-def _compared(best: Trial, start: Trial, objective: Objective) -> str:
+def _compared(best: Trial, start: Trial, objective: Objective, overlap: float | None) -> str:
     """The best beside the defaults, and whether that is more than noise."""
     if start.number == best.number:
         return "these are the defaults; nothing was better"
-    found = gain(best, start, objective)
+    found = gain(best, start, objective, overlap)
     amount = abs(found.value)
     difference = number(amount, found.error) if found.error is not None else f"{amount:.4g}"
     beside = f"defaults {score(start, objective)}"
@@ -363,7 +394,7 @@ def describe(study: Looked, *, store: str | None = None) -> Summary:
         ("search", f"{called(spec.algorithm)}, seed {spec.seed}"),
         ("budget", budgeted(spec.budget)),
         ("trials", f"{counts}, in {duration(row.seconds)}"),
-        *_best(spec, history),
+        *_best(spec, history, overlap_of(study)),
         *_top(spec, history),
         *_model(study),
         *_next(study, where, store),
@@ -406,9 +437,7 @@ def _top(spec: StudySpec, history: History) -> list[Row]:
 def describe_trial(spec: StudySpec, trial: Trial, seen: int) -> Summary:
     """All that is known of a trial, but for its traceback. `seen` is how many trials had ended when it was proposed."""
     objective = spec.problem.objective
-    lines: list[Row] = []
-    for name, value in trial.metrics.items():
-        lines.append((name, number(value, uncertainty(trial, name)) + _steps(trial, name)))
+    lines: list[Row] = [(name, score_and_folds(trial, name)) for name in trial.metrics]
     if not trial.metrics and trial.reports:
         lines.append((objective.metric, _steps(trial, objective.metric).strip() or "not reported"))
     lines.append(("params", settings(trial.params)))
@@ -439,6 +468,28 @@ def _steps(trial: Trial, metric: str) -> str:
     return f"   {plural(len(values), 'report')}: {start:.4g} at step {first}" + (
         f", {end:.4g} at step {last}" if len(values) > 1 else ""
     )
+
+
+def comparison_rows(history: History, found: Comparison) -> list[Row]:
+    """What there is to say of two trials besides the sentence."""
+    chances = [
+        (f"#{found.a} is better", found.a_better),
+        ("no difference that matters", found.equivalent),
+        (f"#{found.b} is better", found.b_better),
+    ]
+    return [
+        *((f"#{n}", score_and_folds(history[n], found.metric)) for n in dict.fromkeys((found.a, found.b))),
+        ("noise", f"p {found.p:.2g}; with 95% #{found.a} is better by {found.low:.3g} to {found.high:.3g}"),
+        ("margin", f"{found.margin:.3g}, below which a difference does not matter"),
+        ("chances", "   ".join(f"{what} {chance:.0%}" for what, chance in chances)),
+    ]
+
+
+def score_and_folds(trial: Trial, metric: str) -> str:
+    """A trial's value of a metric, and what it reported on the way."""
+    if metric not in trial.metrics:
+        return f"{trial.state}{_steps(trial, metric)}"
+    return number(trial.metrics[metric], uncertainty(trial, metric)) + _steps(trial, metric)
 
 
 ORIGINS = {"start": "as a point to start from", "defaults": "as what the estimator does by itself"}
@@ -542,16 +593,6 @@ def layout(rows: Iterable[Row]) -> list[str]:
     return [f"  {label.ljust(width)}   {text}".rstrip() for label, text in listed]
 
 
-def number(value: float, error: float | None = None) -> str:
-    """A value with as many digits as its error warrants: 0.9783 ± 0.0031."""
-    if error is None or not (math.isfinite(error) and math.isfinite(value)):
-        return f"{value:.5g}"
-    if error == 0:
-        return f"{value:.5g} ± 0"
-    digits = max(0, 1 - math.floor(math.log10(error)))
-    return f"{value:.{digits}f} ± {error:.{digits}f}"
-
-
 def setting(value: object) -> str:
     """A parameter's value, short."""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -612,7 +653,8 @@ def to_json(study: Looked) -> dict[str, Any]:
     best, start, objective = best_of(history), defaults(spec, history), spec.problem.objective
     seen, points = history.best(), ranking(history)
     where = standing(spec, history, row)
-    found = None if best is None or start is None else gain(best, start, objective)
+    shared = overlap_of(study)
+    found = None if best is None or start is None else gain(best, start, objective, shared)
     return dict(
         plain(
             {
@@ -643,6 +685,7 @@ def to_json(study: Looked) -> dict[str, Any]:
                 if start is None
                 else {**trial_to_json(start), "error": score(start, objective).error},
                 "gain": None if found is None else asdict(found),
+                "plausible": [trial.number for trial in alike(history, shared)] or None,
                 "model": study.facts.get("model"),
             }
         )

@@ -95,6 +95,42 @@ def test_show_a_trial_has_its_folds_and_why_it_was_tried(luthier: Luthier, estim
     assert found["had_seen"] == 3
 
 
+def test_two_trials_are_compared_fold_by_fold(luthier: Luthier, estimator: str) -> None:
+    ran = luthier("run", estimator)
+    assert "cannot be told apart from the best: #" in ran.out
+    said = luthier("compare", "knn", "1", "0")
+    assert said.code == 0
+    assert said.out.startswith("knn   trial")
+    for part in ("  #1 ", "  #0 ", "folds 0.", "noise ", "margin ", "no difference that matters"):
+        assert part in said.out
+    found = luthier("compare", "knn", "1", "0", "--json").json
+    assert found["sentence"] in said.out
+    assert (found["study"], found["a"], found["b"], found["folds"]) == ("knn", 1, 0, 3)
+    assert found["low"] <= found["difference"] <= found["high"]
+    assert found["a_better"] + found["equivalent"] + found["b_better"] == pytest.approx(1)
+    wide = luthier("compare", "knn", "1", "0", "--margin", "0.9", "--json").json
+    assert wide["margin"] == 0.9
+    assert wide["equivalent"] > found["equivalent"]
+    shown = luthier("show", "knn", "--json").json
+    assert shown["plausible"][0] == shown["best"]["number"]
+
+
+def test_what_cannot_be_compared_is_said_so(luthier: Luthier, estimator: str, study: Study) -> None:
+    luthier("run", study())
+    said = luthier("compare", "first", "0", "1")
+    assert said.code == 2
+    assert "report every fold's score (trial.report(fold, loss=...))" in said.err
+    assert luthier("show", "first", "--json").json["plausible"] is None
+    assert "told apart" not in luthier("show", "first").out
+    said = luthier("compare", "first", "0", "5")
+    assert said.code == 2
+    assert "has no trial 5. It has trials 0 to 4." in said.err
+    luthier("run", estimator)
+    said = luthier("compare", "knn", "0", "1", "--margin", "-1")
+    assert said.code == 2
+    assert "the margin is -1.0" in said.err
+
+
 def test_a_trial_that_is_not_there_is_said_so(luthier: Luthier, study: Study) -> None:
     luthier("run", study())
     for number in ("5", "99"):
@@ -229,7 +265,18 @@ def test_doctor_finds_what_is_wrong(
 def test_every_command_has_help_with_an_example(luthier: Luthier) -> None:
     said = luthier("--help")
     assert said.code == 0
-    for command in ("run", "doctor", "list", "show", "trials", "stop", "delete", "models", "params"):
+    for command in (
+        "run",
+        "doctor",
+        "list",
+        "show",
+        "trials",
+        "compare",
+        "stop",
+        "delete",
+        "models",
+        "params",
+    ):
         assert f"  {command} " in said.out
         help_ = luthier(command, "--help")
         assert help_.code == 0

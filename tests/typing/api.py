@@ -36,6 +36,9 @@ best: lt.Trial = study.best
 value: float = best.metrics["loss"]
 trials: list[lt.Trial] = study.trials
 
+difference: float = study.compare(best, 3, margin=0.01).difference
+likely: list[lt.Trial] = study.plausible(alpha=0.1)
+
 again = lt.load("x", readonly=False)
 asked = again.ask()
 again.tell(asked, 0.5)

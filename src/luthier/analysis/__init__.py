@@ -1,5 +1,6 @@
-"""What it means: how a study went, as tables and traces, and which parameters mattered."""
+"""What it means: how a study went, as tables and traces, which trials differ by more than noise, and which parameters mattered."""
 
+from luthier.analysis.compare import Comparison, compare, plausible
 from luthier.analysis.course import Distribution, Span, distribution, timeline
 from luthier.analysis.forest import Forest
 from luthier.analysis.importance import Importance, importance
@@ -8,6 +9,7 @@ from luthier.analysis.table import flat, rows, to_pandas, uncertainty
 from luthier.analysis.trace import incumbent
 
 __all__ = [
+    "Comparison",
     "Contour",
     "Distribution",
     "Forest",
@@ -15,11 +17,13 @@ __all__ = [
     "Observed",
     "Slice",
     "Span",
+    "compare",
     "contour_of",
     "distribution",
     "flat",
     "importance",
     "incumbent",
+    "plausible",
     "rows",
     "slice_of",
     "timeline",

@@ -64,6 +64,16 @@ def uncertainty(trial: Trial, metric: str) -> float | None:
     return float(np.std(scores, ddof=1)) / math.sqrt(len(scores))
 
 
+def number(value: float, error: float | None = None) -> str:
+    """A value with as many digits as its error warrants: 0.9783 ± 0.0031."""
+    if error is None or not (math.isfinite(error) and math.isfinite(value)):
+        return f"{value:.5g}"
+    if error == 0:
+        return f"{value:.5g} ± 0"
+    digits = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
+
+
 def _row(trial: Trial) -> dict[str, Any]:
     return {
         "number": trial.number,

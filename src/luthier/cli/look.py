@@ -86,13 +86,9 @@ def _top(study: Any) -> list[Any]:
 
 
 def _trial(study: Any, number: int) -> Any:
-    from luthier.errors import InvalidStudy
+    from luthier.summary import trial_of
 
-    n = len(study.history)
-    if not 0 <= number < n:
-        there = "It has none yet." if n == 0 else f"It has trials 0 to {n - 1}."
-        raise InvalidStudy(f"study {study.name!r} has no trial {number}. {there}")
-    return study.history[number]
+    return trial_of(study, number)
 
 
 def _print_trial(study: Any, trial: Any, seen: int) -> None:
@@ -103,6 +99,42 @@ def _print_trial(study: Any, trial: Any, seen: int) -> None:
     if trial.traceback:
         out().print()
         out().print(trial.traceback.rstrip(), markup=False)
+
+
+@click.command(epilog="Examples:  luthier compare svc 12 3      luthier compare svc 12 3 --margin 0.005")
+@click.argument("name")
+@click.argument("a", type=int)
+@click.argument("b", type=int)
+@click.option(
+    "--margin",
+    type=float,
+    metavar="M",
+    help="A difference of the metric that does not matter. [default: a tenth of the scores' standard error]",
+)
+@store_option
+@json_option
+def compare(name: str, a: int, b: int, margin: float | None, store: str | None, as_json: bool) -> None:
+    """Say which of two trials is better, and whether that is more than noise.
+
+    A and B are compared fold by fold. As JSON: the difference (positive where A is better), its standard error, t, p, the 95%
+    interval, the margin, and the probabilities that A is better by more than the margin, neither is, and B is.
+    """
+    from dataclasses import asdict
+
+    from luthier.api import load
+    from luthier.summary import comparison_rows, plain
+
+    study = load(name, store)
+    try:
+        found = study.compare(a, b, margin)
+        if as_json:
+            print_json(
+                plain({"study": name, **asdict(found), "winner": found.winner, "sentence": str(found)})
+            )
+        else:
+            print_rows(f"{name}   {found}", comparison_rows(study.history, found))
+    finally:
+        study.close()
 
 
 @click.command(epilog="Example:  luthier replay svc 33")

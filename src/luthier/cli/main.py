@@ -19,6 +19,7 @@ COMMANDS = {
     "list": "luthier.cli.look:list_studies",
     "show": "luthier.cli.look:show",
     "trials": "luthier.cli.look:trials",
+    "compare": "luthier.cli.look:compare",
     "importance": "luthier.cli.plot:importance",
     "plot": "luthier.cli.plot:plot",
     "stop": "luthier.cli.change:stop",

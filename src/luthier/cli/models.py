@@ -59,7 +59,7 @@ def _cells(model: Any) -> tuple[str, ...]:
 
 def _score(about: Any) -> str:
     """The score that the study optimised."""
-    from luthier.summary import number
+    from luthier.analysis.table import number
 
     for objective in about.get("objective") or []:
         found = (about.get("scores") or {}).get(objective.get("metric"))

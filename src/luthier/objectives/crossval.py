@@ -121,12 +121,11 @@ class CrossValidation:
         """
         if not self._by_chance:
             return self
-        with np.load(io.BytesIO(base64.b64decode(packed)), allow_pickle=False) as stored:
-            parts = [stored[name] for name in stored.files]
-        if max(int(part.max()) for part in parts) >= self.data.rows:
+        splits = _unpacked(packed)
+        if max(int(part.max()) for split in splits for part in split) >= self.data.rows:
             return self  # other data, which is said elsewhere
         other = copy(self)
-        other._splits = tuple(zip(parts[::2], parts[1::2], strict=True))
+        other._splits = splits
         return other
 
     @property
@@ -430,6 +429,18 @@ def _splitter(cv: Any, data: Data, groups: Any, seed: int, classifier: bool) -> 
             f"cv is {cv!r}. Give a number of folds such as 5, a splitter, or pairs of train and test indices."
         ) from None
     return _Pairs(pairs), f"{len(pairs)} given splits"
+
+
+def overlap(packed: str) -> float:
+    """How many test rows there are to a training row in splits as a study keeps them: 1/(K-1) for K folds."""
+    splits = _unpacked(packed)
+    return sum(len(test) for _, test in splits) / sum(len(train) for train, _ in splits)
+
+
+def _unpacked(packed: str) -> tuple[tuple[Indices, Indices], ...]:
+    with np.load(io.BytesIO(base64.b64decode(packed)), allow_pickle=False) as stored:
+        parts = [stored[name] for name in stored.files]
+    return tuple(zip(parts[::2], parts[1::2], strict=True))
 
 
 class _Pairs:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from luthier.analysis import Contour, Forest, Slice, contour_of, distribution, slice_of, timeline
 from luthier.analysis import importance as importance_of
+from luthier.analysis.table import number
 from luthier.errors import InvalidParams, InvalidStudy, LuthierError, UnknownName, did_you_mean
 from luthier.expected import best_of
 from luthier.plots.picture import (
@@ -39,7 +40,7 @@ from luthier.plots.picture import (
 from luthier.plots.scales import View, parameter_axis, ticks, titled, written
 from luthier.space import Choice, Int, Parameter
 from luthier.study import History, State, Trial
-from luthier.summary import duration, number, plural, shortened, worth
+from luthier.summary import duration, plural, shortened, worth
 
 Floats = NDArray[np.float64]
 MOST_SLICES = 6
