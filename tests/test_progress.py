@@ -16,7 +16,7 @@ from luthier.analysis.table import number
 from luthier.engine.engine import Status
 from luthier.progress import display, html, view
 from luthier.study import Budget, Completed, History, Objective, Problem, Report, State, StudySpec, Trial
-from luthier.summary import duration, gain
+from luthier.summary import duration, gain, summarize, to_json
 
 SPEC = StudySpec(
     "first",
@@ -218,3 +218,27 @@ def test_a_gain_is_real_where_the_folds_agree_on_it() -> None:
     assert gain(scored(2, [0.90, 0.85, 0.72]), start, goal).real is False
     assert gain(scored(3, [0.79, 0.889, 0.69]), start, goal).value == pytest.approx(-0.0103, abs=1e-3)
     assert gain(Trial(4, {}, State.COMPLETED, metrics={"acc": 0.9}), start, goal).real is None
+
+
+def test_a_summary_names_five_of_those_that_are_alike_and_counts_the_rest() -> None:
+    study = lt.Study(lt.Space(x=lt.Float(0, 1)), minimize="loss", trials=20)
+
+    def scored(folds: list[float]) -> None:
+        with study.trial() as trial:
+            for fold, loss in enumerate(folds):
+                trial.report(fold, loss=loss)
+            trial.result = sum(folds) / len(folds)
+
+    scored([0.5, 0.25, 0.75])
+    assert "alike" not in str(summarize(study))
+    for _ in range(3):
+        scored([5.5, 5.25, 5.75])
+    assert "none of the other 3: #0 is better by more than noise" in str(summarize(study))
+    study.tell(study.ask(), error="no")
+    scored([0.5, 0.25, 0.75])
+    assert "2 of 5 with all folds cannot be told apart from the best: #0 #5\n" in str(summarize(study))
+    for _ in range(5):
+        scored([0.5, 0.25, 0.75])
+    said = str(summarize(study))
+    assert "7 of 10 with all folds cannot be told apart from the best: #0 #5 #6 #7 #8 and 2 more" in said
+    assert to_json(study)["plausible"] == [0, 5, 6, 7, 8, 9, 10]

@@ -276,11 +276,14 @@ def _alike(history: History, overlap: float | None) -> list[Row]:
     found, n = alike(history, overlap), len(contenders(history))
     if not found:
         return []
+    whole = "" if n == history.ended else " with all folds"
     if len(found) == 1:
-        return [("alike", f"none of the other {n - 1}: #{found[0].number} is better by more than noise")]
+        return [
+            ("alike", f"none of the other {n - 1}{whole}: #{found[0].number} is better by more than noise")
+        ]
     some = " ".join(f"#{trial.number}" for trial in found[:5])
     more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-    return [("alike", f"{len(found)} of {n} cannot be told apart from the best: {some}{more}")]
+    return [("alike", f"{len(found)} of {n}{whole} cannot be told apart from the best: {some}{more}")]
 
 
 def _beside(history: History, best: Trial) -> list[Row]:

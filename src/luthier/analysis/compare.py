@@ -132,7 +132,7 @@ def plausible(history: History, alpha: float = ALPHA, overlap: float | None = No
     """The trials that could be the best as far as their folds can tell, the best first: with a probability of at least
     1 - `alpha` the one that truly is best is among them. `overlap` is as in `compare`; `inseparable` says how it is decided.
 
-    Chosen among are the `contenders`. Raises LuthierError where there are none.
+    Chosen among are the `contenders`, which trials that were stopped early are not. Raises LuthierError where there are none.
     """
     if not 0 < alpha < 1:
         raise InvalidStudy(f"alpha is {alpha!r}. Use a number between 0 and 1, such as 0.05.")
