@@ -222,10 +222,11 @@ def test_merit_sorts_feasible_before_infeasible_before_nothing() -> None:
         Trial(1, {}, State.COMPLETED, metrics={"score": 0.9, "size": 0.0}),
         Trial(2, {}, State.COMPLETED, metrics={"score": 0.99, "size": 2.0}),
         Trial(3, {}, State.COMPLETED, metrics={"score": math.nan, "size": 0.0}),
-        Trial(4, {}, State.STOPPED, metrics={"score": 1.0, "size": 0.0}),
+        Trial(4, {}, State.STOPPED),
         Trial(5, {}, State.COMPLETED, metrics={"score": -math.inf, "size": 0.0}),
+        Trial(6, {}, State.STOPPED, metrics={"score": 0.7, "size": 0.0}),  # what it would have come to
     ]
-    assert [t.number for t in sorted(trials, key=lambda t: merit(t, bounded))] == [1, 0, 5, 2, 3, 4]
+    assert [t.number for t in sorted(trials, key=lambda t: merit(t, bounded))] == [1, 6, 0, 5, 2, 3, 4]
 
 
 def test_usable_leaves_out_what_is_not_in_the_space() -> None:
