@@ -258,6 +258,7 @@ def test_a_study_without_a_name_says_once_that_it_lives_in_memory(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("luthier.api._said", set())  # as in a process of its own
     for _ in range(2):
         lt.tune(by_name, SPACE, minimize="loss", trials=1)
     assert capsys.readouterr().err.count("lives in memory") == 1
