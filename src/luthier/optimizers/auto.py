@@ -1,8 +1,9 @@
 """Auto: the algorithm that fits the problem and what is known of it so far, saying which and why in the tag.
 
-A small finite space is tried out whole, after which a study of a noisy objective goes on. Several objectives are met with points spread evenly. Everything else is for the
-Gaussian process, and from a thousand trials on for differential evolution, which then finds more (docs/benchmarks.md). The
-choice goes by the problem and by what was found, never by how long anything took, so that it is the same in a replay.
+A small finite space is tried out whole, after which a study of a noisy objective goes on. Several objectives are met with
+points spread evenly. Everything else is for the Gaussian process, and from a thousand trials on for differential evolution,
+which then finds more (docs/benchmarks.md). The choice goes by the problem and by what was found, never by how long anything
+took, so that it is the same in a replay.
 """
 
 from __future__ import annotations

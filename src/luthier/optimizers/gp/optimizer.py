@@ -113,7 +113,8 @@ class Process:
         rows = codes.encoded([trial.params for trial in finished])
         active = ~np.isnan(rows)
         features = codes.features(rows, active)
-        self._seen += codes.keys(rows, active).tolist()
+        if not self._problem.objective.noisy:  # there a point may be tried again
+            self._seen += codes.keys(rows, active).tolist()
         for i, trial in enumerate(finished):
             loss = self._loss(trial)
             if trial.state is State.STOPPED and math.isnan(loss):
@@ -173,7 +174,7 @@ class Process:
         codes, posterior = self.codes, belief.posterior
         waiting = codes.encoded([trial.params for trial in pending])
         there = ~np.isnan(waiting)
-        told = self._told_keys()[: 0 if self._problem.objective.noisy else None]
+        told = self._told_keys()
         seen = np.sort(np.concatenate([told, codes.keys(waiting, there)])) if len(waiting) else told
         good = self._usable.good[belief.chosen]
         success = self._success(belief) if len(self._failed) else None
@@ -229,8 +230,9 @@ class Process:
     def _explained(self, row: Floats, belief: Belief) -> Proposal:
         features = self.codes.features(row[None, :])
         posterior = belief.posterior
-        mean, variance = posterior.predict(features)
-        distance = ((posterior.scales.embed(features) - posterior.points[: posterior.seen]) ** 2).sum(axis=1)
+        point = posterior.scales.embed(features)
+        mean, variance = posterior.predict_at(point)
+        distance = ((point - posterior.points[: posterior.seen]) ** 2).sum(axis=1)
         nearest = self._usable.numbers[belief.chosen[int(np.argmin(distance))]]
         near = variance[0] < 0.25 * posterior.signal
         loss, sd = _losses(belief, mean, variance)
