@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from luthier.analysis.compare import Comparison, compare, contenders, folds, plausible
+from luthier.analysis.compare import Comparison, closest, compare, contenders
 from luthier.analysis.table import number, rows, uncertainty
 from luthier.clock import SystemClock
 from luthier.engine.plan import Situation, ending
@@ -167,13 +167,13 @@ def overlap_of(study: Looked) -> float | None:
     return None if packed is None else overlap_in(packed)
 
 
-def alike(history: History, overlap: float | None) -> list[Trial]:
-    """The trials that cannot be told from the best by their folds, the best first; none where there are not two with folds
-    to choose among, or the best is an expectation.
+def alike(history: History, overlap: float | None) -> tuple[list[Trial], int]:
+    """The trials that cannot be told from the best by their folds, the best first, and of how many they are; none where there
+    are not two with folds to choose among, or the best is an expectation.
     """
-    if history.problem.objective.noisy or len(contenders(history)) < 2:
-        return []
-    return plausible(history, overlap=overlap)
+    objective = history.problem.objective
+    trials = [] if objective.noisy else contenders(history)
+    return (closest(trials, objective, overlap) if len(trials) > 1 else []), len(trials)
 
 
 def trial_of(study: Looked, number: int) -> Trial:
@@ -273,7 +273,7 @@ def _best(spec: StudySpec, history: History, overlap: float | None) -> list[Row]
 
 def _alike(history: History, overlap: float | None) -> list[Row]:
     """How many the best may be one of."""
-    found, n = alike(history, overlap), len(contenders(history))
+    found, n = alike(history, overlap)
     if not found:
         return []
     whole = "" if n == history.ended else " with all folds"
@@ -462,7 +462,7 @@ def describe_trial(spec: StudySpec, trial: Trial, seen: int) -> Summary:
 
 def _steps(trial: Trial, metric: str) -> str:
     """What was reported on the way: every fold, or the ends of a learning curve."""
-    values = list(folds(trial, metric).items())
+    values = list(trial.reported(metric).items())
     if not values:
         return ""
     if uncertainty(trial, metric) is not None and len(values) <= 20:
@@ -688,7 +688,7 @@ def to_json(study: Looked) -> dict[str, Any]:
                 if start is None
                 else {**trial_to_json(start), "error": score(start, objective).error},
                 "gain": None if found is None else asdict(found),
-                "plausible": [trial.number for trial in alike(history, shared)] or None,
+                "plausible": [trial.number for trial in alike(history, shared)[0]] or None,
                 "model": study.facts.get("model"),
             }
         )

@@ -7,6 +7,7 @@ trials. What is left varies from fold to fold, and by more than it seems: folds 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,7 +96,7 @@ def compare(
     scores = _paired(a, b, objective.metric)
     n = scores.shape[1]
     if overlap is None:
-        overlap = 1 / (max(len(folds(t, objective.metric)) for t in (a, b)) - 1)
+        overlap = 1 / (max(len(t.reported(objective.metric)) for t in (a, b)) - 1)
     paired = _without_rounding(objective.sign * (scores[1] - scores[0]), scores)
     if margin is None:
         margin = 0.1 * math.sqrt(float(np.var(scores, axis=1, ddof=1).mean()) / n)
@@ -137,14 +138,23 @@ def plausible(history: History, alpha: float = ALPHA, overlap: float | None = No
     if not 0 < alpha < 1:
         raise InvalidStudy(f"alpha is {alpha!r}. Use a number between 0 and 1, such as 0.05.")
     trials = contenders(history)
-    metric = history.problem.objective.metric
+    objective = history.problem.objective
     if not trials:
         raise LuthierError(
-            f"no trial completed with the {metric} of two or more folds, so none can be told from the best. {_how(metric)}"
+            f"no trial completed with the {objective.metric} of two or more folds, so none can be told from the best. "
+            f"{_how(objective.metric)}"
         )
+    return closest(trials, objective, overlap, alpha)
+
+
+def closest(
+    trials: Sequence[Trial], objective: Objective, overlap: float | None = None, alpha: float = ALPHA
+) -> list[Trial]:
+    """Those of the `contenders` that `inseparable` keeps, in their order."""
+    metric = objective.metric
     scores = np.array([_in_order(trial, metric) for trial in trials])
     overlap = 1 / (scores.shape[1] - 1) if overlap is None else overlap
-    alike = inseparable(history.problem.objective.sign * scores, overlap, alpha)
+    alike = inseparable(objective.sign * scores, overlap, alpha)
     return [trial for trial, kept in zip(trials, alike, strict=True) if kept]
 
 
@@ -162,7 +172,7 @@ def contenders(history: History) -> list[Trial]:
         and history.feasible(trial) == feasible
         and allows(trial.params)
     ]
-    steps = [frozenset(folds(trial, objective.metric)) for trial in scored]
+    steps = [frozenset(trial.reported(objective.metric)) for trial in scored]
     most = max(steps, key=len, default=frozenset())
     whole = [trial for trial, mine in zip(scored, steps, strict=True) if mine == most]
     return sorted(whole, key=lambda trial: (objective.sign * history.value(trial), trial.number))
@@ -198,26 +208,21 @@ def inseparable(scores: Floats, overlap: float, alpha: float = ALPHA) -> NDArray
     return np.asarray(mean <= bound * np.sqrt((1 / n + overlap) * variance))
 
 
-def folds(trial: Trial, metric: str) -> dict[int, float]:
-    """What the trial reported of a metric, by step."""
-    return {report.step: report.metrics[metric] for report in trial.reports if metric in report.metrics}
-
-
 def _in_order(trial: Trial, metric: str) -> list[float]:
-    return [value for _, value in sorted(folds(trial, metric).items())]
+    return [value for _, value in sorted(trial.reported(metric).items())]
 
 
 def _paired(a: Trial, b: Trial, metric: str) -> Floats:
     """The scores of both on the folds they share: shape (2, folds)."""
     for trial in (a, b):
         # A trial that was stopped has folds too, but no mean to know them by; the other trial tells.
-        stopped = trial.state is State.STOPPED and metric not in trial.metrics and folds(trial, metric)
+        stopped = trial.state is State.STOPPED and metric not in trial.metrics and trial.reported(metric)
         if uncertainty(trial, metric) is None and not stopped:
             raise LuthierError(
                 f"trials {a.number} and {b.number} cannot be compared: trial {trial.number} ({trial.state}) has no {metric} "
                 f"of two or more folds with their mean as its result. {_how(metric)}"
             )
-    mine, theirs = folds(a, metric), folds(b, metric)
+    mine, theirs = a.reported(metric), b.reported(metric)
     shared = sorted(mine.keys() & theirs.keys())
     found = np.array([[scores[step] for step in shared] for scores in (mine, theirs)])
     whole = any(uncertainty(trial, metric) is not None for trial in (a, b))

@@ -99,7 +99,7 @@ class Race:
             return None
         metrics = {}
         for metric in (problem.objective.metric, *(constraint.metric for constraint in problem.constraints)):
-            theirs, mine = _scores(history[leader.number], metric), _scores(trial, metric)
+            theirs, mine = history[leader.number].reported(metric), trial.reported(metric)
             if not mine or not mine.keys() <= theirs.keys():
                 return None
             apart = math.fsum(score - theirs[fold] for fold, score in mine.items()) / len(mine)
@@ -209,12 +209,7 @@ def _runner(trial: Trial, history: History) -> _Runner | None:
 
 def _losses(trial: Trial, history: History) -> dict[int, float]:
     objective = history.problem.objective
-    metric, sign = objective.metric, objective.sign
-    return {r.step: sign * r.metrics[metric] for r in trial.reports if metric in r.metrics}
-
-
-def _scores(trial: Trial, metric: str) -> dict[int, float]:
-    return {report.step: report.metrics[metric] for report in trial.reports if metric in report.metrics}
+    return {fold: objective.sign * score for fold, score in trial.reported(objective.metric).items()}
 
 
 def _variance(values: Sequence[float]) -> float:

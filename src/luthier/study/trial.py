@@ -130,6 +130,10 @@ class Trial:
             return None
         return self.ended - self.started
 
+    def reported(self, metric: str) -> dict[int, float]:
+        """What the trial reported of a metric, by step."""
+        return {report.step: report.metrics[metric] for report in self.reports if metric in report.metrics}
+
     def after(self, outcome: Outcome, attempts: int) -> Trial:
         """The trial once `outcome` is recorded, where at most `attempts` attempts are made.
 
