@@ -155,4 +155,4 @@ def _unscalars(values: dict[str, Any]) -> dict[str, Scalar]:
 
 def _float(value: Any) -> float:
     number: Scalar = scalar_from_json(value)
-    return float(number or 0.0)
+    return 0.0 if number is None else float(number)
