@@ -118,6 +118,12 @@ def test_the_parameters_of_a_pipelines_last_step_are_searched_under_their_full_n
     assert list(space)[:2] == ["svc__gamma", "svc__C"]
 
 
+def test_conditions_hold_under_full_names_too():
+    space = recommended_space(make_pipeline(StandardScaler(), make("sklearn.linear_model:SGDClassifier")))
+    assert [when.parent for when in space["sgdclassifier__l1_ratio"].when] == ["sgdclassifier__penalty"]
+    assert "sgdclassifier__l1_ratio" not in space.active({"sgdclassifier__penalty": "l2"})
+
+
 def test_gamma_spans_three_decades_around_the_default_that_the_data_imply():
     X, y = tiny("SVC")
     gamma = recommended_space(SVC(), 100 * X)["gamma"]

@@ -20,13 +20,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from luthier.errors import InvalidStudy
 from luthier.estimators.describe import estimator_path, library
-from luthier.space import Choice, Float, Int, Parameter, Space
+from luthier.space import Choice, Float, Int, Parameter, Space, When
+from luthier.space.space import replace_when
 
 Parameters = dict[str, Parameter]
 
@@ -46,7 +47,18 @@ def recommended_space(estimator: Any, X: Any = None) -> Space:
             f"there is no recommended space for {path}. Say what to search with space=; "
             f"`luthier params {path}` lists its parameters."
         )
-    return Space({prefix + name: parameter for name, parameter in make(inner, before(estimator, X)).items()})
+    return Space(
+        {
+            prefix + name: _under(prefix, parameter)
+            for name, parameter in make(inner, before(estimator, X)).items()
+        }
+    )
+
+
+def _under(prefix: str, parameter: Parameter) -> Parameter:
+    """The parameter with conditions on what is called by its full name."""
+    conditions = cast("tuple[When, ...]", parameter.when)
+    return replace_when(parameter, tuple(When(prefix + w.parent, w.values) for w in conditions))
 
 
 def innermost(estimator: Any) -> tuple[str, Any]:
