@@ -51,7 +51,7 @@ def space_to_json(space: Space) -> dict[str, Any]:
     """The space as JSON that `space_from_json` reads back as an equal space."""
     return {
         "version": VERSION,
-        "parameters": [{"name": name, **_parameter_to_json(parameter)} for name, parameter in space.items()],
+        "parameters": [{"name": name, **parameter_to_json(parameter)} for name, parameter in space.items()],
     }
 
 
@@ -70,7 +70,8 @@ def space_from_json(data: Any) -> Space:
         raise InvalidSpace(f"the stored space is damaged ({error!r}): {str(data)[:80]}") from error
 
 
-def _parameter_to_json(parameter: Parameter) -> dict[str, Any]:
+def parameter_to_json(parameter: Parameter) -> dict[str, Any]:
+    """One parameter of `space_to_json`, without its name."""
     data: dict[str, Any]
     match parameter:
         case Float() | Int():

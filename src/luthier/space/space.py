@@ -109,7 +109,7 @@ class Space(Mapping[str, Parameter]):
             found[name] = params[name]
         for name in params:
             if name not in found:
-                reasons = " and ".join(_say(condition) for condition in self.conditions(name))
+                reasons = " and ".join(condition_text(condition) for condition in self.conditions(name))
                 raise InvalidParams(f"parameter {name!r} exists only where {reasons}. Leave it out.")
 
     def allows(self, params: Params) -> bool:
@@ -154,8 +154,8 @@ class Space(Mapping[str, Parameter]):
         """The space as a table that a person can read."""
         rows = [("name", "kind", "values", "scale", "exists where")]
         for name, p in self.items():
-            where = " and ".join(_say(condition) for condition in self.conditions(name))
-            rows.append((name, type(p).__name__, _values(p), _scale(p), where))
+            where = " and ".join(condition_text(condition) for condition in self.conditions(name))
+            rows.append((name, type(p).__name__, values_text(p), scale_text(p), where))
         widths = [max(len(row[i]) for row in rows) for i in range(5)]
         return "\n".join(
             "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -257,12 +257,14 @@ def _parameter(value: Any) -> Parameter:
             return Const(value)
 
 
-def _say(condition: When) -> str:
+def condition_text(condition: When) -> str:
+    """A condition in words: penalty is 'elasticnet'."""
     values = " or ".join(map(repr, condition.values))
     return f"{condition.parent} is {values}"
 
 
-def _values(p: Parameter) -> str:
+def values_text(p: Parameter) -> str:
+    """The values in words: 0.001 to 1000, or 'gini', 'entropy'."""
     match p:
         case Float():
             return f"{number_text(p.low)} to {number_text(p.high)}"
@@ -274,7 +276,8 @@ def _values(p: Parameter) -> str:
             return repr(p.value)
 
 
-def _scale(p: Parameter) -> str:
+def scale_text(p: Parameter) -> str:
+    """How the values are spread, in words: log, or linear, step 2, or ordered."""
     match p:
         case Float() | Int():
             step = (
