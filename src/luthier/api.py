@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import tempfile
 import traceback
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -35,6 +38,7 @@ from luthier.expected import best_of, predict
 from luthier.models import ModelVersion, save_model
 from luthier.objectives.context import Task
 from luthier.objectives.crossval import CrossValidation
+from luthier.objectives.folds import Predictions
 from luthier.objectives.function import as_task, metrics_of
 from luthier.optimizers.base import Algorithm
 from luthier.plots import Plots
@@ -167,8 +171,10 @@ def tune(
         _say_once(
             "the study has no name: it lives in memory and is gone with this process. name='...' keeps it."
         )
-    if isinstance(objective, CrossValidation) and "splits" not in facts:
-        study.store.remember(study.name, {"splits": objective.packed_splits})
+    if isinstance(objective, CrossValidation):
+        if "splits" not in facts:
+            study.store.remember(study.name, {"splits": objective.packed_splits})
+        task = objective.keeping(study.keep_predictions(new="splits" not in facts))
     end = study.work(task, executor, progress=progress, rules=rules)
     if isinstance(objective, CrossValidation) and name is not None and end.word != "interrupted":
         study.save_model(objective, progress=progress)
@@ -240,6 +246,7 @@ class Study:
         self.spec = store.spec(name)
         self._url = url
         self._readonly = readonly
+        self._scratch: Path | None = None
         mind = Mind.start(self.spec, plugins.algorithm(self.spec.algorithm), self._policy)
         self._asker = Asker(store, mind, SystemClock(), Rules())
 
@@ -254,6 +261,25 @@ class Study:
     def space(self) -> Space:
         """What may be chosen."""
         return self.spec.problem.space
+
+    @property
+    def predictions(self) -> Predictions:
+        """What the estimators of a `CrossValidation` predicted on the rows left out, in files."""
+        if self._scratch is not None:
+            return Predictions(self._scratch)
+        return Predictions(self.home / "predictions" / self.name)
+
+    def keep_predictions(self, new: bool) -> Path:
+        """The folder for `predictions`: beside the store, without what another study of this name may have left, or for a
+        study in memory a temporary one that lives as long as this object.
+        """
+        if self._url == MEMORY and self._scratch is None:
+            self._scratch = Path(tempfile.mkdtemp(prefix="luthier-"))
+            weakref.finalize(self, shutil.rmtree, self._scratch, ignore_errors=True)
+        folder = self.predictions.folder
+        if new:
+            shutil.rmtree(folder, ignore_errors=True)
+        return folder
 
     @property
     def home(self) -> Path:

@@ -37,8 +37,8 @@ class Recorder:
 
     number, attempt, fidelity, seed = 0, 1, None, 7
 
-    def __init__(self, params=None, stop_at=None):
-        self.params, self.stop_at, self.reports = params or {}, stop_at, []
+    def __init__(self, params=None, stop_at=None, earlier=None):
+        self.params, self.stop_at, self.reports, self.earlier = params or {}, stop_at, [], earlier or {}
 
     def report(self, step, metrics=None, /, **more):
         self.reports.append((step, {**(metrics or {}), **more}))

@@ -72,7 +72,8 @@ def delete(name: str, yes: bool, models: bool, store: str | None) -> None:
         if not yes:
             _ask(name, sum(row.counts.values()), kept if models else 0)
         opened.delete(name)
-        shutil.rmtree(home(store) / "work" / name, ignore_errors=True)
+        for folder in ("work", "predictions"):
+            shutil.rmtree(home(store) / folder / name, ignore_errors=True)
         said = f"Deleted study {name!r} and its {plural(sum(row.counts.values()), 'trial')}."
         if models and kept:
             shutil.rmtree(folder)

@@ -27,6 +27,8 @@ class OpenTrial:
         self.params: Params = trial.params
         self.fidelity = trial.fidelity
         self.seed = seed
+        self.earlier = {report.step: report.metrics for report in trial.reports}
+        """What attempts that came to nothing had reported, by step."""
         self.result: float | Mapping[str, float] | None = None
         """What `with study.trial()` tells at the end of the block; None tells the last report."""
         self.last: dict[str, float] | None = None

@@ -246,6 +246,7 @@ class Engine:
             seed=self._spec.trial_seed(trial.number),
             fidelity=trial.fidelity,
             workdir=workdir,
+            earlier={report.step: report.metrics for report in trial.reports},
         )
 
     def _watch(self, changes: Changes) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from luthier.objectives.context import Task
 from luthier.space import Scalar
-from luthier.study import Outcome, Report
+from luthier.study import Metrics, Outcome, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Job:
     seed: int
     fidelity: float | None = None
     workdir: str | None = None
+    earlier: Mapping[int, Metrics] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,11 @@ class JobContext:
         return self._job.seed
 
     @property
+    def earlier(self) -> Mapping[int, Mapping[str, float]]:
+        """What attempts that came to nothing had reported, by step."""
+        return self._job.earlier
+
+    @property
     def workdir(self) -> Path:
         """A folder of this attempt's own, made on first use; removed afterwards where the study keeps none."""
         if self._workdir is None:

@@ -41,6 +41,11 @@ class Context(Protocol):
         ...
 
     @property
+    def earlier(self) -> Mapping[int, Mapping[str, float]]:
+        """What attempts that came to nothing had reported, by step; an objective that goes on from there saves the work."""
+        ...
+
+    @property
     def workdir(self) -> Path:
         """A folder of this attempt's own."""
         ...

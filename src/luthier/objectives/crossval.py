@@ -14,6 +14,8 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,7 @@ from luthier.estimators.describe import (
 from luthier.estimators.prepare import with_preprocessing
 from luthier.estimators.recommended import before, innermost, recommended_space, svm_gamma
 from luthier.objectives.context import Context
+from luthier.objectives.folds import Fold, Predictions, in_numbers, over_folds, remembered
 from luthier.space import Const, Float, Int, Params, Scalar, Space
 from luthier.study import Objective, StudySpec, Trial
 
@@ -49,7 +52,8 @@ class CrossValidation:
     scikit-learn splitter, or pairs of train and test indices. `scoring` names one of scikit-learn's scorers or several,
     or maps names to scorers; by default accuracy for classifiers, r2 for regressors.
 
-    Each fold is a report, with the fold's number as the step. The result is the mean over the folds of every score, and
+    Each fold is a report, with the fold's number as the step; an attempt that was lost is gone on with after its last report.
+    `predictions` says where to keep what was predicted for the rows left out, if at all. The result is the mean over the folds of every score, and
     `fit_seconds`, the mean time of a fit. Whatever the estimator draws at random is drawn from `seed`, in every trial alike.
 
     Raises InvalidStudy, InvalidParams and DataError for what cannot be scored.
@@ -83,9 +87,12 @@ class CrossValidation:
         self.path = estimator_path(self.estimator)
         self.classifier = _is_classifier(self.estimator, self.path, self.data)
         self._given = repr_of(given)
+        self._groups = groups
         self._splits, self.cv, self._by_chance = _split(cv, self.data, groups, seed, self.classifier)
         self._implied = scoring is None
         self.scorers = _scorers(self._default_metric() if scoring is None else scoring)
+        self._classes = np.unique(np.asarray(self.data.y)) if self.classifier else None
+        self.predictions: Predictions | None = None
 
     # --- what it is --------------------------------------------------------------------------
 
@@ -137,7 +144,7 @@ class CrossValidation:
             "data": self.data.name,
             "rows": self.data.rows,
             "columns": self.data.columns,
-            "classes": len(np.unique(np.asarray(self.data.y))) if self.classifier else None,
+            "classes": None if self._classes is None else len(self._classes),
             "fingerprint": self.data.fingerprint,
             "cv": self.cv,
             "folds": self.folds,
@@ -150,6 +157,13 @@ class CrossValidation:
         """What to optimise where nothing else is asked for: the first of `scoring`, else accuracy or r2."""
         first = next(iter(self.scorers))
         return Objective(first, "min" if self.scorers[first][1] < 0 else "max")
+
+    def keeping(self, folder: Path) -> CrossValidation:
+        """The same cross-validation, which keeps in `folder` what it predicts for the rows left out."""
+        other = copy(self)
+        other.predictions = Predictions(folder)
+        other.predictions.begin(self.data.y, self._groups)
+        return other
 
     def scored_by(self, metrics: Sequence[str]) -> CrossValidation:
         """The same cross-validation with these metrics among its scores.
@@ -197,13 +211,15 @@ class CrossValidation:
 
     def __call__(self, trial: Context) -> dict[str, float]:
         """Fit and score every fold; the mean of every score."""
-        scores: list[dict[str, float]] = []
-        for fold, (train, test) in enumerate(self._splits):
-            fitted, seconds = self._fit(trial.params, train)
-            values = self._score(fitted, test, fold)
-            trial.report(fold, values)
-            scores.append({**values, "fit_seconds": seconds})
-        return {name: math.fsum(fold[name] for fold in scores) / len(scores) for name in scores[0]}
+        return over_folds(trial, self.folds, partial(self._fold, trial.params), self.predictions)
+
+    def _fold(self, params: Params, number: int) -> Fold:
+        train, test = self._splits[number]
+        fitted, seconds = self._fit(params, train)
+        with remembered(fitted) as outputs:
+            scores = self._score(fitted, test, number)
+        seen = getattr(fitted, "classes_", None) if self.classifier else None
+        return Fold({**scores, "fit_seconds": seconds}, in_numbers(outputs, self._classes, seen))
 
     def refit(self, params: Params) -> Any:
         """The estimator with these parameters, fitted on all rows."""

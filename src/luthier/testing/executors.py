@@ -181,6 +181,14 @@ class ExecutorContract:
         outcome = self.outcome(task, number=7, x=0.5, seed=41, fidelity=3.0, attempt=2)
         assert outcome == Completed({"loss": 41.0, "fidelity": 3.0, "who": 7.2})
 
+    def test_the_objective_sees_what_earlier_attempts_reported(self) -> None:
+        def task(trial: Context) -> float:
+            return sum(report["loss"] for report in trial.earlier.values()) + 10 * len(trial.earlier)
+
+        outcome = self.outcome(task, attempt=2, earlier={0: {"loss": 1.0}, 3: {"loss": 2.0}})
+        assert outcome == Completed({"loss": 23.0})
+        assert self.outcome(task) == Completed({"loss": 0.0})
+
     def test_not_a_number_and_infinity_come_back_as_they_are(self) -> None:
         outcome = self.outcome(lambda trial: {"loss": math.nan, "up": math.inf, "down": -math.inf})
         assert isinstance(outcome, Completed)
