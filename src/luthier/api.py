@@ -10,8 +10,9 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from luthier import plugins, preflight
 from luthier.analysis import (
@@ -62,7 +63,7 @@ from luthier.study import (
     Trial,
 )
 from luthier.study.pareto import front
-from luthier.summary import overlap_of, trial_of, worth
+from luthier.summary import overlap_in_facts, overlap_of, trial_of, worth
 
 Metric = str | Sequence[str] | None
 MEMORY = "memory"
@@ -76,9 +77,10 @@ def tune(
     maximize: Metric = None,
     noisy: bool = False,
     trials: int | None = None,
-    seconds: float | None = None,
+    seconds: float | Literal["auto"] | None = None,
     target: float | None = None,
     failures: int | None = None,
+    until: Literal["noise"] | None = None,
     algorithm: str | Algorithm = "auto",
     stopping: str | StoppingPolicy | None = None,
     start: Sequence[Mapping[str, Scalar]] = (),
@@ -100,6 +102,12 @@ def tune(
     `trials` (exactly so many), `seconds` of work on the study, a `target` value, and `failures`. With a `name` the study
     is kept in the store, and the same call goes on where it stopped.
 
+    `until="noise"` ends it sooner: when the most that more trials could gain is less than the noise of the cross-validation
+    (one standard error of the best trial), after 20 trials or more and a fifth of the budget; without folds the noise of a measurement of
+    a `noisy` objective is taken, else a hundredth of what separates the best trial from the median one. `seconds="auto"`
+    means the same without a limit of time: trials alone end it, from the thousandth on once 30 or more were in vain. A study that
+    ended so goes on with a budget in numbers, as `trials=100`.
+
     `noisy` says that the same parameters measured again give another value: points may then be tried again, and the best is
     the one with the best expectation, not the one that was lucky (`Study.best`). A `target` is reached by a value seen.
 
@@ -118,7 +126,7 @@ def tune(
         inline = workers == 1 and not limited
         executor = Inline() if inline else Processes(workers, trial_seconds, trial_memory)
     objectives = _objectives(minimize, maximize, noisy)
-    budget = Budget(trials, seconds, failures, target)
+    budget = _budget(trials, seconds, failures, target, until)
     earlier, facts = _earlier(name, store)
     points = [Proposal(dict(point), tag={"by": "start"}) for point in start]
     if isinstance(objective, CrossValidation):
@@ -144,7 +152,7 @@ def tune(
         space.check(point)
     if budget.endless and not _is_grid(algorithm) and earlier.endless:
         raise InvalidStudy(
-            "the study would never end. Give it a budget: trials=100, seconds=600 or target=0.01."
+            "the study would never end. Give it a budget: trials=100, seconds=600, seconds='auto' or target=0.01."
         )
     if deterministic and stopping is not None and not isinstance(executor, Inline):
         raise InvalidStudy(
@@ -247,7 +255,9 @@ class Study:
         self._url = url
         self._readonly = readonly
         self._scratch: Path | None = None
-        mind = Mind.start(self.spec, plugins.algorithm(self.spec.algorithm), self._policy)
+        self._overlap = partial(_overlap, store, name)
+        algorithm = plugins.algorithm(self.spec.algorithm)
+        mind = Mind.start(self.spec, algorithm, self._policy, self._overlap)
         self._asker = Asker(store, mind, SystemClock(), Rules())
 
     # --- looking -----------------------------------------------------------------------------
@@ -483,6 +493,7 @@ class Study:
                 workdirs=None if self._url == MEMORY else self.home / "work" / self.name,
                 watcher=watcher,
                 rules=rules,
+                overlap=self._overlap,
             )
             end = engine.run()
         self.spec = self.store.spec(self.name)
@@ -535,6 +546,24 @@ def _objectives(minimize: Metric, maximize: Metric, noisy: bool) -> tuple[Object
 
 def _space(given: Space | Mapping[str, Any]) -> Space:
     return given if isinstance(given, Space) else Space(given)
+
+
+def _budget(
+    trials: int | None,
+    seconds: float | Literal["auto"] | None,
+    failures: int | None,
+    target: float | None,
+    until: Literal["noise"] | None,
+) -> Budget:
+    if isinstance(seconds, str):
+        if seconds != "auto":
+            raise InvalidStudy(f"seconds is {seconds!r}. Use a number above 0, or 'auto'.")
+        seconds, until = None, "noise"
+    return Budget(trials, seconds, failures, target, until)
+
+
+def _overlap(store: Store, name: str) -> float | None:
+    return overlap_in_facts(store.facts(name))
 
 
 def _is_grid(algorithm: str | Algorithm) -> bool:

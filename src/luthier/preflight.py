@@ -267,6 +267,8 @@ def _plan(budget: Budget, folds: int, workers: int, seconds: float | None) -> Fi
         ends.append(f"{plural(budget.trials, 'trial')}{fits}")
     if budget.seconds is not None:
         ends.append(f"at most {duration(budget.seconds)}")
+    if budget.until is not None:
+        ends.append("until gains are below the noise")
     if budget.target is not None:
         ends.append(f"until {budget.target:g} is reached")
     if budget.failures is not None:

@@ -32,8 +32,9 @@ from luthier.study import Budget, Named
 
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+AUTO = "auto"
 TIMES = {"seconds": 1, "minutes": 60, "hours": 3600}
-BUDGET = ("trials", *TIMES, "failures")  # and target, which means the data's at the top
+BUDGET = ("trials", *TIMES, "failures", "until")  # and target, which means the data's at the top
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,8 @@ class StudyFile:
 
 
 def read(path: str | Path, overrides: Mapping[str, Any] | None = None) -> StudyFile:
-    """The study in a file. `overrides` (name, store, workers, trials, seconds) replace what it says, where not None.
+    """The study in a file. `overrides` (name, store, workers, trials, seconds) replace what it says, where not None; trials or
+    seconds in numbers are used up, whatever the file says of noise.
 
     Raises InvalidStudy and InvalidSpace, naming the file and the key, for anything it cannot mean.
     """
@@ -166,7 +168,11 @@ def _study(path: Path, given: dict[str, Any], overrides: Mapping[str, Any]) -> S
         space=None if "space" not in given else _space(table.table("space")),
         budget=_budget(table.table("budget")),
     )
-    budget = {name: one.pop(name) for name in ("trials", "seconds") if name in one}
+    budget: dict[str, Any] = {name: one.pop(name) for name in ("trials", "seconds") if name in one}
+    if budget:
+        budget["until"] = None
+    if budget.get("seconds") == AUTO:
+        budget |= {"seconds": None, "until": "noise"}
     study = replace(study, budget=replace(study.budget, **budget), **one)
     _agree(study)
     return study
@@ -336,6 +342,11 @@ def _bytes(value: Any) -> float:
 def _budget(given: dict[str, Any]) -> Budget:
     _only("budget.", given, [*BUDGET, "target"])
     table = _Table("budget.", given)
+    until = table.text("until")
+    if until not in (None, "noise"):
+        raise table.wrong("until", 'until = "noise", or leave it out')
+    if given.get("seconds") == AUTO:
+        until, table = "noise", _Table("budget.", {**given, "seconds": None})
     times = {unit: table.positive(unit) for unit in TIMES}
     seconds = sum(number * TIMES[unit] for unit, number in times.items() if number is not None)
     return Budget(
@@ -343,6 +354,7 @@ def _budget(given: dict[str, Any]) -> Budget:
         seconds=seconds or None,
         failures=table.whole("failures", at_least=1),
         target=table.number("target"),
+        until="noise" if until else None,
     )
 
 

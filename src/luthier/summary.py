@@ -19,13 +19,15 @@ from typing import Any, Protocol
 from luthier.analysis.compare import Comparison, closest, compare, contenders
 from luthier.analysis.table import number, rows, uncertainty
 from luthier.clock import SystemClock
-from luthier.engine.plan import Situation, ending
+from luthier.engine.plan import SHARE, Situation, ending
+from luthier.enough import SAYS, least
 from luthier.errors import InvalidStudy
 from luthier.expected import Expected, best_of, ranking
 from luthier.objectives.crossval import overlap as overlap_in
 from luthier.space import Params
 from luthier.store.base import Reader, StudyRow
 from luthier.study import Budget, History, Named, Objective, State, StudySpec, Trial
+from luthier.study.codec import budget_to_json
 
 ALIVE_SECONDS = 15.0
 """An engine gives a sign of life every two seconds; after so many without one nobody is at work."""
@@ -122,13 +124,20 @@ def standing(spec: StudySpec, history: History, row: StudyRow, now: float | None
     word, _, why = (row.ended or "").partition(": ")
     if end is not None and end.answered:
         return Standing("complete", end.why)
-    if word == "exhausted":
+    if word == "exhausted" or (word == "complete" and _is_enough(why, spec, history, row)):
         return Standing("complete", why)
     if word in ("failed", "stopped", "interrupted"):
         return Standing(word, why)
     if row.ended is None and row.active is not None:
         return Standing("interrupted", "whoever worked on it is gone")
     return Standing("open", why or None)
+
+
+def _is_enough(why: str, spec: StudySpec, history: History, row: StudyRow) -> bool:
+    """Whether a study that ended since more trials were not worth it would do so still: without working it out again."""
+    budget = spec.budget
+    used = history.ended >= least(spec.problem, budget) and row.seconds >= SHARE * (budget.seconds or 0.0)
+    return budget.until is not None and used and why.startswith(SAYS)
 
 
 def is_at_work(row: StudyRow, now: float | None = None) -> bool:
@@ -163,7 +172,12 @@ def gain(best: Trial, other: Trial, objective: Objective, overlap: float | None 
 
 def overlap_of(study: Looked) -> float | None:
     """How many test rows there are to a training row in the study's splits; None where it has none."""
-    packed = study.facts.get("splits")
+    return overlap_in_facts(study.facts)
+
+
+def overlap_in_facts(facts: Mapping[str, Any]) -> float | None:
+    """The same, from what was found out about a study."""
+    packed = facts.get("splits")
     return None if packed is None else overlap_in(packed)
 
 
@@ -252,8 +266,10 @@ def _goes_on(spec: StudySpec, history: History) -> str:
     budget = spec.budget
     if budget.trials is not None and history.ended >= budget.trials:
         return f"--trials {2 * max(budget.trials, history.ended)} goes on."
-    if budget.seconds is not None:
+    if budget.seconds is not None and budget.until is None:
         return f"--seconds {2 * budget.seconds:g} goes on."
+    if budget.until is not None:
+        return f"--trials {2 * history.ended} goes on."
     return "a larger budget goes on."
 
 
@@ -415,6 +431,7 @@ def budgeted(budget: Budget) -> str:
     """A budget in words."""
     parts = [] if budget.trials is None else [plural(budget.trials, "trial")]
     parts += [] if budget.seconds is None else [duration(budget.seconds)]
+    parts += [] if budget.until is None else ["until gains are below the noise"]
     parts += [] if budget.target is None else [f"until {budget.target:g} is reached"]
     parts += [] if budget.failures is None else [f"until {plural(budget.failures, 'trial')} failed"]
     return " or ".join(parts) or "none: it goes on until somebody stops it"
@@ -557,7 +574,7 @@ def line_to_json(line: Line) -> dict[str, Any]:
                 "state": where.word,
                 "reason": where.why,
                 "counts": {str(state): n for state, n in history.counts.items()},
-                "budget": asdict(spec.budget),
+                "budget": budget_to_json(spec.budget),
                 "objectives": [asdict(o) for o in spec.problem.objectives],
                 "best": None if best is None else trial_to_json(best),
                 "best_seen": None if seen is None else trial_to_json(seen),
@@ -665,7 +682,7 @@ def to_json(study: Looked) -> dict[str, Any]:
                 "state": where.word,
                 "reason": where.why,
                 "objectives": [asdict(o) for o in spec.problem.objectives],
-                "budget": asdict(spec.budget),
+                "budget": budget_to_json(spec.budget),
                 "algorithm": {"name": spec.algorithm.name, "options": dict(spec.algorithm.options)},
                 "seed": spec.seed,
                 "space": {name: repr(parameter) for name, parameter in spec.problem.space.items()},

@@ -14,10 +14,19 @@ if TYPE_CHECKING:
     from luthier.summary import Standing
 
 
+def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | str | None:
+    """A number, or "auto"."""
+    if value is None or value == "auto":
+        return value
+    return click.FLOAT(value, param, ctx)
+
+
 @click.command(epilog="Example:  luthier run study.toml --trials 80 --workers 4")
 @click.argument("file", metavar="STUDY.toml")
 @click.option("--trials", type=click.IntRange(1), help="How many trials in all, whatever the file says.")
-@click.option("--seconds", type=float, help="How long to work on the study in all.")
+@click.option(
+    "--seconds", callback=_seconds, help="How long to work on the study in all; auto: while it pays."
+)
 @click.option("--workers", type=click.IntRange(1), help="How many trials to run at once.")
 @click.option("--name", help="Another name for the study.")
 @click.option("--no-progress", is_flag=True, help="Print nothing but the result.")
@@ -28,7 +37,7 @@ def run(
     ctx: click.Context,
     file: str,
     trials: int | None,
-    seconds: float | None,
+    seconds: float | str | None,
     workers: int | None,
     name: str | None,
     no_progress: bool,
@@ -90,6 +99,7 @@ def _header(study: StudyFile, objective: Any) -> tuple[str, list[tuple[str, str]
         else [plural(budget.trials, "trial") + (f" of {folds} fits" if folds else "")]
     )
     ends += [] if budget.seconds is None else [duration(budget.seconds)]
+    ends += [] if budget.until is None else ["until gains are below the noise"]
     return f"Tuning {asked(about, goals)}", [
         (
             "space",

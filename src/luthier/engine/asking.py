@@ -71,8 +71,9 @@ class Asker:
 
     def end(self) -> End | None:
         """Why there is nothing left to do, if there is a reason."""
-        _, changes = self.look()
-        return decide(self._situation(changes)).end
+        with self._lock:
+            _, changes = self.look()
+            return decide(self._situation(changes)).end
 
     def ask(self) -> OpenTrial:
         """A trial to work on. Raises StudyEnded."""

@@ -63,6 +63,7 @@ class Engine:
         workdirs: Path | None = None,
         watcher: Watcher | None = None,
         rules: Rules | None = None,
+        overlap: Callable[[], float | None] = lambda: None,
     ) -> None:
         self._store = store
         self._spec = spec
@@ -73,7 +74,7 @@ class Engine:
         self._watcher = watcher
         self._rules = rules or Rules()
         self._worker = new_worker()
-        self._mind = Mind.start(spec, algorithm, policy)
+        self._mind = Mind.start(spec, algorithm, policy, overlap)
         self._running: set[tuple[int, int]] = set()  # number and attempt of the trials in our pool
         self._told_to_stop: set[tuple[int, int]] = set()
         # The trials that ended since we began, as long as all of them failed.

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from luthier.engine.plan import Situation
+from luthier.enough import Looks, least
 from luthier.optimizers.base import Algorithm, Optimizer
 from luthier.stopping.base import Foreseeing, StoppingPolicy
 from luthier.store.base import Changes
-from luthier.study import History, Proposal, State, StudySpec, Trial
+from luthier.study import Budget, History, Proposal, State, StudySpec, Trial
 
 
 @dataclass(slots=True)
 class Mind:
-    """The engine, and people who own their loop, think through this; only they read and write the store."""
+    """The engine, and people who own their loop, think through this; only they read and write the store.
+
+    `overlap` tells that of the study's splits when it is asked for, as in `compare`.
+    """
 
     spec: StudySpec
     optimizer: Optimizer
@@ -22,11 +26,20 @@ class Mind:
     policy: StoppingPolicy | None = None
     exhausted: bool = False
     untold: list[Trial] = field(default_factory=list)
+    overlap: Callable[[], float | None] = lambda: None
+    looks: Looks | None = None
 
     @classmethod
-    def start(cls, spec: StudySpec, algorithm: Algorithm, policy: StoppingPolicy | None = None) -> Mind:
+    def start(
+        cls,
+        spec: StudySpec,
+        algorithm: Algorithm,
+        policy: StoppingPolicy | None = None,
+        overlap: Callable[[], float | None] = lambda: None,
+    ) -> Mind:
         """One that knows nothing yet."""
-        return cls(spec, algorithm.start(spec.problem), History(spec.problem), policy)
+        history = History(spec.problem)
+        return cls(spec, algorithm.start(spec.problem), history, policy, overlap=overlap)
 
     def learn(self, changes: Changes) -> list[Trial]:
         """Take in what changed; returns the trials that ended."""
@@ -86,7 +99,26 @@ class Mind:
             interrupted=interrupted,
             exhausted=self.exhausted,
             broken=broken,
+            enough=self.enough(changes.budget),
         )
+
+    def enough(self, budget: Budget) -> str | None:
+        """Why more trials are not worth it, if the budget says to end then. Nothing is worked out between the looks."""
+        if budget.until is None:
+            return None
+        first, history = least(self.spec.problem, budget), self.history
+        if self.looks is None or self.looks.least != first:
+            self.looks = None
+            if history.ended >= first:
+                self.looks = Looks(self.spec.problem, first, self.overlap())
+        looks = self.looks
+        if looks is None or looks.due is None or history.ended < looks.due:
+            return None if looks is None else looks.why
+        if self.spec.batch is None:
+            return looks.follow([self._foreseen(trial) for trial in history.finished()])
+        if history.ended < len(history):
+            return None
+        return looks.follow([self._foreseen(trial) for trial in history])  # by number, as they are told
 
     def think(self, n: int) -> list[Proposal]:
         """Up to `n` proposals, fewer where the optimiser has no more for now. Each depends only on what was known,

@@ -14,7 +14,8 @@ class Situation:
     """All that the engine's next step depends on.
 
     `ended`, `failed`, `waiting` and `total` count the study's trials whoever works on them, `running` those of
-    this engine, which has room for `slots`. `seconds` is the time worked on the study.
+    this engine, which has room for `slots`. `seconds` is the time worked on the study. `enough` says why more trials are not
+    worth it, where somebody wants to know (`Budget.until`).
     """
 
     budget: Budget
@@ -32,8 +33,11 @@ class Situation:
     interrupted: bool = False
     exhausted: bool = False
     broken: str | None = None
+    enough: str | None = None
 
 
+SHARE = 0.2
+"""Of a time budget such a part is used before it can be enough."""
 Word = Literal["complete", "exhausted", "stopped", "interrupted", "failed"]
 
 
@@ -106,6 +110,8 @@ def ending(s: Situation) -> End | None:
         return End("complete", f"{s.ended} of {b.trials} trials are done")
     if s.exhausted and s.ended == s.total:
         return End("exhausted", f"every point of the space has been tried, in {s.total} trials")
+    if s.enough is not None and s.seconds >= SHARE * (b.seconds or 0.0):
+        return End("complete", s.enough)
     if s.interrupted:
         return End("interrupted", "the same call goes on")
     return None

@@ -72,9 +72,17 @@ def spec_from_json(data: Any, budget: Budget) -> StudySpec:
     )
 
 
+def budget_to_json(budget: Budget) -> dict[str, Any]:
+    """The budget as JSON. `until` is written only where it says something: other budgets read as they ever did."""
+    said = {name: scalar_to_json(value) for name, value in asdict(budget).items()}
+    if budget.until is None:
+        del said["until"]
+    return said
+
+
 def budget_to_text(budget: Budget) -> str:
     """The budget as one line of JSON."""
-    return json.dumps({name: scalar_to_json(value) for name, value in asdict(budget).items()})
+    return json.dumps(budget_to_json(budget))
 
 
 @cache

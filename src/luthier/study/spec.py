@@ -85,15 +85,20 @@ class Budget:
     """What the whole study may cost; it ends when the first of these is used up. All of them optional.
 
     `trials` counts trials that ended, whatever way; `seconds` the time in which an engine worked on
-    the study; `failures` trials that failed; `target` ends it when the best value is as good as that.
+    the study; `failures` trials that failed; `target` ends it when the best value is as good as that; `until="noise"` when
+    the most that more trials could gain is less than the noise they are compared through, and a fifth of the trials and
+    seconds, where they are limited, is used.
     """
 
     trials: int | None = None
     seconds: float | None = None
     failures: int | None = None
     target: float | None = None
+    until: Literal["noise"] | None = None
 
     def __post_init__(self) -> None:
+        if self.until not in (None, "noise"):
+            raise InvalidStudy(f"until is {self.until!r}. Use 'noise', or leave it out.")
         for name in ("trials", "failures"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):

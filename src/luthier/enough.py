@@ -1,0 +1,270 @@
+"""When to end: once the most that further trials could gain is less than the noise that trials are compared through.
+
+The model is that of the default algorithm, whatever algorithm made the trials. The most that could be gained is what
+lies between the best point that was tried, at its upper confidence bound, and the lowest lower bound anywhere
+(A. Makarova et al., "Automatic termination for hyperparameter optimization", AutoML 2022). It is looked at after every fifth
+trial, from the trials that had ended by then and nothing else: so whoever looks, and whenever, comes to the same end.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luthier.analysis.table import uncertainty
+from luthier.optimizers.gp import GP, acquire
+from luthier.optimizers.gp.model import Mixture, Success
+from luthier.optimizers.gp.optimizer import Belief, Process
+from luthier.optimizers.gp.threads import one_thread
+from luthier.optimizers.wrap import merit, usable
+from luthier.study import Budget, History, Objective, Problem, State, Trial
+
+Floats = NDArray[np.float64]
+
+EVERY, IN_A_ROW = 5, 3
+"""A look after every so many trials; and so many of them have to say the same."""
+LEAST = 20
+"""No end before so many trials, or twice as many as there are parameters."""
+SHARE = 0.2
+"""No end before such a part of the budget is used, where there is one besides."""
+MANY = 1000
+"""From so many trials on the default algorithm does without a model, and so does this."""
+PATIENCE = 30
+"""Without a model it ends after so many trials in vain, or five times as many as there are parameters."""
+VAIN = 0.1
+"""A gain of such a part of the noise is none."""
+HUNDREDTH = 0.01
+"""Where nothing is noisy: of the distance from the median to the best."""
+CANDIDATES = 1024
+SAYS = ("the best possible gain", "no gain")
+"""The sentences begin so."""
+
+
+def enough(history: History, overlap: float | None = None, budget: Budget | None = None) -> str | None:
+    """Why more trials are not worth it, with the numbers; None while they may be.
+
+    `overlap` is as in `compare`: the number of test rows to that of training rows of a split, 1/(K-1) unless given. `budget`
+    is what else ends the study: a fifth of it is to be used.
+    """
+    return Looks(history.problem, least(history.problem, budget or Budget()), overlap).follow(
+        history.finished()
+    )
+
+
+def least(problem: Problem, budget: Budget) -> int:
+    """Before so many trials there is no end."""
+    share = math.ceil(SHARE * (budget.trials or 0))
+    return EVERY * math.ceil(max(LEAST, 2 * dimensions(problem), share) / EVERY)
+
+
+def dimensions(problem: Problem) -> int:
+    """How many parameters vary."""
+    return sum(parameter.size != 1 for parameter in problem.space.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """What a gain is measured against: its `size`, in units of the objective, and what to call it."""
+
+    size: float
+    name: str
+    unit: str = ""
+    exact: bool = False
+    """Whether what was measured at a point is what it is worth."""
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.size:.2g}{self.unit}"
+
+
+class Looks:
+    """The looks at a study, each made once; from `least` trials on they may end it."""
+
+    def __init__(self, problem: Problem, least: int, overlap: float | None = None) -> None:
+        self.least = least
+        self.why: str | None = None
+        """The sentence, from the first look on that said so: what ended while it was read changes nothing."""
+        self._problem = problem
+        self._overlap = overlap
+        self._next = max(EVERY, least - (IN_A_ROW - 1) * EVERY)
+        self._told = 0
+        self._small = 0  # so many looks in a row saw too small a gain
+        modelled = len(problem.objectives) == 1 and dimensions(problem) > 0
+        self._process = Process(problem, GP()) if modelled else None
+
+    @property
+    def due(self) -> int | None:
+        """At how many trials there is the next look; None once it is enough."""
+        return self._next if self.why is None else None
+
+    def follow(self, ended: Sequence[Trial]) -> str | None:
+        """`ended` are all trials that did, in order; of a stopped one the metrics are what it would have come to."""
+        while self.why is None and self._next <= len(ended):
+            self._look(ended[: self._next])
+            self._next += EVERY
+        return self.why
+
+    def _look(self, ended: Sequence[Trial]) -> None:
+        possible = self._possible(ended)
+        if possible is not None:
+            gain, yardstick = possible
+            self._small = self._small + 1 if gain < yardstick.size else 0
+            if self._small >= IN_A_ROW and len(ended) >= self.least:
+                said = f"{SAYS[0]}, {gain:.2g}, is below {yardstick}, for {IN_A_ROW} looks"
+                self.why = f"{said}; {_goes_on(ended)}"
+        else:
+            self._small = 0
+            if len(ended) >= self.least:
+                self.why = self._in_vain(ended)
+
+    # --- with a model ------------------------------------------------------------------------
+
+    def _possible(self, ended: Sequence[Trial]) -> tuple[float, Yardstick] | None:
+        """The most that could be gained, and what is too little; None where there is no model, or nothing is too little."""
+        if self._process is None or len(ended) > MANY:
+            return None
+        problem = self._problem
+        self._process.tell(usable(ended[self._told :], problem))
+        self._told = len(ended)
+        with one_thread():
+            belief = self._process.belief("bounded")  # a few very bad trials change nothing
+            known = [trial for trial in usable(ended, problem) if math.isfinite(_loss(trial, problem))]
+            good = np.array([problem.feasible(trial.metrics) for trial in known], dtype=bool)
+            if belief is None or not good[belief.chosen].any():
+                return None
+            yardstick = self._yardstick(ended, problem.objective, belief)
+            if not yardstick.size > 0:
+                return None
+            reach = _reach(len(ended), len(self._process.codes.names))
+            bad = [trial for trial in usable(ended, problem) if _is_bad(trial, problem)]
+            low, high = _bounds(self._process, belief, known, good, bad, reach)
+        if yardstick.exact:
+            high = float(belief.warped.y[good].min())
+        return max(0.0, high - low), yardstick
+
+    # --- without -----------------------------------------------------------------------------
+
+    def _in_vain(self, ended: Sequence[Trial]) -> str | None:
+        """Why to end if of the latest trials none was better than all before, by more than next to nothing."""
+        problem, patience = self._problem, max(PATIENCE, 5 * dimensions(self._problem))
+        if len(ended) <= patience:
+            return None
+        losses = np.array([_losses(trial, problem) for trial in ended])
+        if not np.isfinite(losses).any():
+            return f"{SAYS[1]}: none of {len(ended)} trials has a value; {_goes_on(ended)}"
+        yardsticks = [self._yardstick(ended, objective) for objective in problem.objectives]
+        slack = np.array([VAIN * yardstick.size for yardstick in yardsticks])
+        before, latest = losses[:-patience], losses[-patience:]
+        if not (before <= (latest + slack)[:, None]).all(axis=2).any(axis=1).all():
+            return None
+        first = yardsticks[0]
+        much = f" by more than {slack[0]:.2g}, a tenth of {first.name}," if first.size > 0 else ""
+        return f"{SAYS[1]}{much} in {patience} trials; {_goes_on(ended)}"
+
+    # --- what is too little ------------------------------------------------------------------
+
+    def _yardstick(
+        self, ended: Sequence[Trial], objective: Objective, belief: Belief | None = None
+    ) -> Yardstick:
+        """The standard error of the best trial's cross-validation (Nadeau & Bengio 2003); without folds the noise of a
+        measurement, as the model has it; without noise a hundredth of what the study gained.
+        """
+        problem, metric, sign = self._problem, objective.metric, objective.sign
+        completed = [trial for trial in usable(ended, problem) if math.isfinite(_losses(trial, problem)[0])]
+        if not completed:
+            return Yardstick(0.0, "any gain")
+        losses = np.array([sign * trial.metrics[metric] for trial in completed])
+        best = completed[int(np.argmin(losses))]
+        error = uncertainty(best, metric)
+        if error is not None:
+            folds = len(best.reported(metric))
+            overlap = 1 / (folds - 1) if self._overlap is None else self._overlap
+            error *= math.sqrt(1 + folds * overlap)
+            return Yardstick(error, "the noise of the cross-validation", " (one standard error)")
+        if objective.noisy and belief is not None:
+            z = float(belief.posterior.means.min())
+            noise = _losses_at(belief, z + math.sqrt(belief.posterior.noise)) - _losses_at(belief, z)
+            return Yardstick(noise, "the noise of a measurement", " (one standard deviation)")
+        size = HUNDREDTH * float(np.median(losses) - losses.min())
+        name = "a hundredth of what lies between the median trial and the best"
+        return Yardstick(size, name, exact=not objective.noisy)
+
+
+def _bounds(
+    process: Process,
+    belief: Belief,
+    known: Sequence[Trial],
+    good: NDArray[np.bool_],
+    bad: Sequence[Trial],
+    reach: float,
+) -> tuple[float, float]:
+    """The lowest that the loss may be anywhere, and the most that it is at the best of the points tried."""
+    codes, posterior = process.codes, belief.posterior
+    mean, variance = posterior.predict_at(posterior.points)
+    high = float((mean + reach * np.sqrt(variance))[good[belief.chosen]].min())
+    rng = np.random.default_rng(len(known))
+    order = np.argsort(np.where(good[belief.chosen], posterior.means, np.inf), kind="stable")
+    rows = codes.encoded([known[i].params for i in belief.chosen[order]])
+    rows = np.where(np.isnan(rows), codes.random(len(rows), rng), rows)
+    success = None
+    if bad:
+        told = [known[i].params for i in belief.chosen if good[i]], [trial.params for trial in bad[-100:]]
+        encoded = codes.encoded([*told[0], *told[1]])
+        features = codes.features(encoded, ~np.isnan(encoded))
+        ok = np.arange(len(features)) < len(told[0])
+        success = Success(features, ok, posterior.scales.lengthscales, codes.axes.groups)
+    score = acquire.Score(codes, Mixture([posterior]), acquire.lower_bound(reach), success)
+    best, near = rows[: acquire.TOP], rows[: max(acquire.TOP, len(rows) // 4)]
+    looked = acquire.candidates(codes, best, near, posterior.scales, CANDIDATES, rng)
+    _, values = acquire.maximise(score, looked, best[:2], np.empty(0, dtype=np.uint64))
+    return _losses_at(belief, -float(values[0])), _losses_at(belief, high)
+
+
+def _losses_at(belief: Belief, z: float) -> float:
+    """The loss at a place of the transform. What lies below all known is guessed at by the better half of them: worse
+    ones would have it fall too steeply.
+    """
+    known, losses = belief.warped.z, belief.warped.y
+    first = int(np.argmin(known))
+    below = z - float(known[first])
+    if below >= 0:
+        return float(belief.warped.inverse(np.array([z]))[0])
+    width = float(np.median(known) - known[first])
+    height = float(np.median(losses) - losses[first])
+    slope = height / width if height > 0 and width > 0 else float(np.std(losses) / np.std(known))
+    return float(losses[first]) + slope * below
+
+
+def _reach(trials: int, dimensions: int) -> float:
+    """How many standard deviations the bounds are away from the mean: Srinivas et al., ICML 2010, theorem 1 for 90%, over 5 as
+    in its experiments.
+    """
+    return math.sqrt(0.4 * math.log(dimensions * trials**2 * math.pi**2 / 0.6))
+
+
+def _loss(trial: Trial, problem: Problem) -> float:
+    """As the optimiser takes it."""
+    if trial.state is State.FAILED:
+        return math.nan
+    return problem.objective.sign * trial.metrics.get(problem.objective.metric, math.nan)
+
+
+def _losses(trial: Trial, problem: Problem) -> list[float]:
+    """The losses of a completed and feasible trial in the space, infinite for any other."""
+    losses = [o.sign * trial.metrics.get(o.metric, math.nan) for o in problem.objectives]
+    fine = trial.state is State.COMPLETED and problem.feasible(trial.metrics)
+    fine = fine and all(map(math.isfinite, losses)) and problem.space.allows(trial.params)
+    return losses if fine else [math.inf] * len(losses)
+
+
+def _is_bad(trial: Trial, problem: Problem) -> bool:
+    """Whether it came to nothing; one that was stopped might have come to something."""
+    stopped = trial.state is State.STOPPED and not trial.metrics
+    return not stopped and merit(trial, problem)[0] > 0
+
+
+def _goes_on(ended: Sequence[Trial]) -> str:
+    return f"a budget in numbers, as trials={2 * len(ended)}, goes on"
