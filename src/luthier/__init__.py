@@ -18,6 +18,7 @@ from luthier.space import Choice, Const, Float, Int, LogNormal, Normal, Space
 
 if TYPE_CHECKING:
     from luthier.api import Study, load, tune
+    from luthier.estimators.describe import describe
     from luthier.executors import Inline, Processes
     from luthier.objectives.context import Context
     from luthier.objectives.crossval import CrossValidation
@@ -43,6 +44,7 @@ __all__ = [
     "Stop",
     "Study",
     "Trial",
+    "describe",
     "load",
     "tune",
 ]
@@ -55,6 +57,7 @@ _LATER = {
     "Race": "luthier.stopping",
     "Study": "luthier.api",
     "Trial": "luthier.study",
+    "describe": "luthier.estimators.describe",
     "load": "luthier.api",
     "tune": "luthier.api",
 }

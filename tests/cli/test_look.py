@@ -202,25 +202,30 @@ def test_delete_asks_first(luthier: Luthier, estimator: str, folder: Path) -> No
     assert luthier("delete", "knn", "--yes").code == 2
 
 
-def test_params_are_read_from_the_estimator(luthier: Luthier) -> None:
-    found = {p["name"]: p for p in luthier("params", "sklearn.svm:SVC", "--json").json}
-    assert found["C"]["default"] == 1.0
-    assert found["C"]["type"] == "float"
-    assert found["C"]["recommended"] == "Float(0.001, 1000, log=True)"
-    assert "'rbf'" in found["kernel"]["allowed"]
-    said = luthier("params", "sklearn.svm:SVC")
-    assert said.out.startswith("sklearn.svm:SVC: ")
-    assert all(name in said.out for name in found)
-    said = luthier("params", "sklearn.svm:SVCC")
+def test_an_estimator_is_described(luthier: Luthier) -> None:
+    found = luthier("describe", "sklearn.svm:SVC", "--json").json
+    by_name = {p["name"]: p for p in found["parameters"]}
+    assert found["estimator"] == "sklearn.svm:SVC"
+    assert by_name["C"]["default"] == 1.0
+    assert by_name["C"]["recommended"] == {"kind": "float", "low": 0.001, "high": 1000.0, "log": True}
+    assert (by_name["gamma"]["rank"], by_name["gamma"]["scale"]) == (1, "log")
+    said = luthier("describe", "sklearn.svm:SVC")
+    title, head, *rows = said.out.splitlines()
+    assert title.startswith("sklearn.svm:SVC (sklearn ")
+    assert head.split()[:3] == ["rank", "name", "default"]
+    assert len(rows) == len(by_name)
+    assert rows[1].endswith("Regularization parameter.")
+    said = luthier("describe", "sklearn.svm:SVCC")
     assert said.code == 2
     assert "Did you mean 'SVC'" in said.err
-    assert luthier("params", "sklearn.pipeline:Pipeline").code == 2
 
 
-def test_params_of_an_estimator_that_nobody_recommends_a_space_for(luthier: Luthier) -> None:
-    said = luthier("params", "sklearn.decomposition:PCA")
+def test_an_estimator_is_described_where_nothing_is_recommended(luthier: Luthier) -> None:
+    said = luthier("describe", "sklearn.decomposition:PCA")
     assert said.code == 0
     assert "n_components" in said.out
+    assert "there is no recommended space for sklearn.decomposition:PCA" in said.out
+    assert "(required)" in luthier("describe", "sklearn.pipeline:Pipeline").out
 
 
 def test_doctor_says_what_a_study_means(luthier: Luthier, estimator: str, folder: Path) -> None:
@@ -275,7 +280,7 @@ def test_every_command_has_help_with_an_example(luthier: Luthier) -> None:
         "stop",
         "delete",
         "models",
-        "params",
+        "describe",
     ):
         assert f"  {command} " in said.out
         help_ = luthier(command, "--help")

@@ -10,8 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from luthier.errors import InvalidStudy
-from luthier.estimators import recommended_space, set_params
-from luthier.estimators.describe import load_estimator
+from luthier.estimators import load_estimator, recommended_space, set_params
 from luthier.estimators.recommended import KNOWN, svm_gamma
 from luthier.objectives.crossval import CrossValidation
 from luthier.space import Choice, Float
@@ -157,4 +156,4 @@ def test_an_estimator_without_a_recommended_space_says_what_to_do():
         recommended_space(LinearRegression())
     assert "no recommended space for sklearn.linear_model:LinearRegression" in str(error.value)
     assert "space=" in str(error.value)
-    assert "luthier params sklearn.linear_model:LinearRegression" in str(error.value)
+    assert "luthier describe sklearn.linear_model:LinearRegression" in str(error.value)

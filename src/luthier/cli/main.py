@@ -25,7 +25,7 @@ COMMANDS = {
     "stop": "luthier.cli.change:stop",
     "delete": "luthier.cli.change:delete",
     "models": "luthier.cli.models:models",
-    "params": "luthier.cli.params:params",
+    "describe": "luthier.cli.describe:describe",
     "replay": "luthier.cli.look:replay",
 }
 

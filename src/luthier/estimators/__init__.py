@@ -1,24 +1,20 @@
 """What is known of an estimator before it is tuned: its parameters, the space worth searching, the data it can read."""
 
 from luthier.estimators.data import BUNDLED, Data, load_data
-from luthier.estimators.describe import (
-    Hyperparameter,
-    as_estimator,
-    estimator_path,
-    hyperparameters,
-    load_estimator,
-    set_params,
-)
+from luthier.estimators.describe import Description, Hyperparameter, describe
+from luthier.estimators.named import as_estimator, estimator_path, load_estimator
+from luthier.estimators.params import set_params
 from luthier.estimators.prepare import with_preprocessing
 from luthier.estimators.recommended import recommended_space
 
 __all__ = [
     "BUNDLED",
     "Data",
+    "Description",
     "Hyperparameter",
     "as_estimator",
+    "describe",
     "estimator_path",
-    "hyperparameters",
     "load_data",
     "load_estimator",
     "recommended_space",

@@ -13,7 +13,7 @@ import numpy as np
 
 from luthier.errors import DataError
 from luthier.estimators.data import is_frame
-from luthier.estimators.describe import library
+from luthier.estimators.named import library
 
 MANY = 50
 """Of the categories of a column, so many get an indicator of their own; the rarer ones share one."""

@@ -24,15 +24,8 @@ from numpy.typing import NDArray
 from luthier.clock import SystemClock
 from luthier.errors import DataError, InvalidStudy, MissingExtra, ObjectiveError, did_you_mean
 from luthier.estimators.data import Data, take_rows
-from luthier.estimators.describe import (
-    as_estimator,
-    as_scalar,
-    check_names,
-    default_params,
-    estimator_path,
-    library,
-    set_params,
-)
+from luthier.estimators.named import as_estimator, estimator_path, library
+from luthier.estimators.params import as_scalar, check_names, default_params, set_params
 from luthier.estimators.prepare import with_preprocessing
 from luthier.estimators.recommended import before, innermost, recommended_space, svm_gamma
 from luthier.objectives.context import Context
