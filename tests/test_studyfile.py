@@ -258,3 +258,25 @@ def test_the_examples_can_be_read() -> None:
         found = read(path)
         assert found.arguments()["trials"]
         assert found.objective() is not None
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ('seconds = "auto"', Budget(until="noise")),
+        ('seconds = "auto"\nhours = 2', Budget(seconds=7200, until="noise")),
+        ('trials = 200\nuntil = "noise"', Budget(trials=200, until="noise")),
+    ],
+)
+def test_a_budget_may_last_until_gains_are_noise(tmp_path: Path, written: str, meant: Budget) -> None:
+    path = write(tmp_path, f"{FUNCTION}[budget]\n{written}\n")
+    assert read(path).budget == meant
+    assert read(path).arguments()["until"] == "noise"
+    assert read(path, {"trials": 50}).budget == Budget(50, meant.seconds)  # so many were asked for
+    assert read(path, {"seconds": "auto"}).budget == Budget(meant.trials, until="noise")
+
+
+def test_until_is_noise_or_nothing(tmp_path: Path) -> None:
+    path = write(tmp_path, f'{FUNCTION}[budget]\nuntil = "dawn"\n')
+    with pytest.raises(InvalidStudy, match=r'budget\.until is "dawn"'):
+        read(path)

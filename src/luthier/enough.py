@@ -1,7 +1,7 @@
 """When to end: once the most that further trials could gain is less than the noise that trials are compared through.
 
 The model is that of the default algorithm, whatever algorithm made the trials. The most that could be gained is what
-lies between the best point that was tried, at its upper confidence bound, and the lowest lower bound anywhere
+lies between the best point that was tried, at its upper confidence bound or as it was measured, and the lowest lower bound anywhere
 (A. Makarova et al., "Automatic termination for hyperparameter optimization", AutoML 2022). It is looked at after every fifth
 trial, from the trials that had ended by then and nothing else: so whoever looks, and whenever, comes to the same end.
 """
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from luthier.analysis.compare import USUAL
 from luthier.analysis.table import uncertainty
 from luthier.optimizers.gp import GP, acquire
 from luthier.optimizers.gp.model import Mixture, Success
@@ -73,8 +74,6 @@ class Yardstick:
     size: float
     name: str
     unit: str = ""
-    exact: bool = False
-    """Whether what was measured at a point is what it is worth."""
 
     def __str__(self) -> str:
         return f"{self.name}, {self.size:.2g}{self.unit}"
@@ -129,10 +128,12 @@ class Looks:
         problem = self._problem
         self._process.tell(usable(ended[self._told :], problem))
         self._told = len(ended)
+        known = [trial for trial in usable(ended, problem) if math.isfinite(_loss(trial, problem))]
+        good = np.array([problem.feasible(trial.metrics) for trial in known], dtype=bool)
+        if not good.any():
+            return None
         with one_thread():
             belief = self._process.belief("bounded")  # a few very bad trials change nothing
-            known = [trial for trial in usable(ended, problem) if math.isfinite(_loss(trial, problem))]
-            good = np.array([problem.feasible(trial.metrics) for trial in known], dtype=bool)
             if belief is None or not good[belief.chosen].any():
                 return None
             yardstick = self._yardstick(ended, problem.objective, belief)
@@ -141,8 +142,8 @@ class Looks:
             reach = _reach(len(ended), len(self._process.codes.names))
             bad = [trial for trial in usable(ended, problem) if _is_bad(trial, problem)]
             low, high = _bounds(self._process, belief, known, good, bad, reach)
-        if yardstick.exact:
-            high = float(belief.warped.y[good].min())
+        if not problem.objective.noisy:  # then what was measured is what it is worth
+            high = min(high, float(belief.warped.y[good].min()))
         return max(0.0, high - low), yardstick
 
     # --- without -----------------------------------------------------------------------------
@@ -171,6 +172,9 @@ class Looks:
     ) -> Yardstick:
         """The standard error of the best trial's cross-validation (Nadeau & Bengio 2003); without folds the noise of a
         measurement, as the model has it; without noise a hundredth of what the study gained.
+
+        A few folds say little of their variance, and the best trial may be the best for having little of it by chance: the
+        mean of the better half counts for four degrees of freedom, as the median does in `inseparable`.
         """
         problem, metric, sign = self._problem, objective.metric, objective.sign
         completed = [trial for trial in usable(ended, problem) if math.isfinite(_losses(trial, problem)[0])]
@@ -182,7 +186,11 @@ class Looks:
         if error is not None:
             folds = len(best.reported(metric))
             overlap = 1 / (folds - 1) if self._overlap is None else self._overlap
-            error *= math.sqrt(1 + folds * overlap)
+            better = [t for t, loss in zip(completed, losses, strict=True) if loss <= np.median(losses)]
+            others = [e for t in better if (e := uncertainty(t, metric)) is not None]
+            prior = min(USUAL, folds - 1)
+            square = (prior * np.mean(np.square(others)) + (folds - 1) * error**2) / (prior + folds - 1)
+            error = math.sqrt((1 + folds * overlap) * float(square))
             return Yardstick(error, "the noise of the cross-validation", " (one standard error)")
         if objective.noisy and belief is not None:
             z = float(belief.posterior.means.min())
@@ -190,7 +198,7 @@ class Looks:
             return Yardstick(noise, "the noise of a measurement", " (one standard deviation)")
         size = HUNDREDTH * float(np.median(losses) - losses.min())
         name = "a hundredth of what lies between the median trial and the best"
-        return Yardstick(size, name, exact=not objective.noisy)
+        return Yardstick(size, name)
 
 
 def _bounds(
@@ -224,17 +232,18 @@ def _bounds(
 
 
 def _losses_at(belief: Belief, z: float) -> float:
-    """The loss at a place of the transform. What lies below all known is guessed at by the better half of them: worse
-    ones would have it fall too steeply.
+    """The loss at a place of the transform. Below all that is known it falls as it does from the median to the best, or from
+    the worst: whichever is slower. A few very bad losses would make the one too steep, a very good one the other.
     """
     known, losses = belief.warped.z, belief.warped.y
     first = int(np.argmin(known))
     below = z - float(known[first])
     if below >= 0:
         return float(belief.warped.inverse(np.array([z]))[0])
+    slope = float(np.std(losses) / np.std(known))
     width = float(np.median(known) - known[first])
-    height = float(np.median(losses) - losses[first])
-    slope = height / width if height > 0 and width > 0 else float(np.std(losses) / np.std(known))
+    if width > 0:
+        slope = min(slope, float(np.median(losses) - losses[first]) / width)
     return float(losses[first]) + slope * below
 
 

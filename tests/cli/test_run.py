@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -242,3 +243,21 @@ budget.trials = 25
     assert "of 10 folds" in said
     assert "that the other folds could make up (95%)" in said
     assert f"{len(stopped)} stopped" in luthier("show", "raced").out
+
+
+def test_a_study_may_run_until_gains_are_noise(luthier: Luthier, estimator: str) -> None:
+    file = Path(estimator)
+    text = file.read_text()
+    file.write_text(re.sub(r"trials = \d+", 'seconds = "auto"', text).replace("[1, 20]", "[1, 60]"))
+    said = luthier("run", estimator)
+    assert said.code == 0
+    assert "until gains are below the noise" in said.err
+    assert re.match(r"Done: \d+ trials in .* The end: (the best possible|no) gain", said.out)
+    done = len(luthier("trials", "knn", "--json").json)
+    again = luthier("run", estimator)
+    assert again.out.startswith(f"knn is complete ({done} of {done} trials); --trials {2 * done} goes on.")
+    assert len(luthier("trials", "knn", "--json").json) == done
+    assert luthier("list", "--json").json[0]["state"] == "complete"
+    more = luthier("run", estimator, "--trials", str(done + 2))
+    assert more.out.startswith(f"Done: {done + 2} trials in ")
+    assert luthier("run", estimator, "--seconds", "soon").code == 2
