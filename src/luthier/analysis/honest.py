@@ -130,37 +130,44 @@ def honest_of(
             "Give the rows that the folds test, and at least one trial that ran them all."
         )
     field = _field(scored, most, default)
-    seed = int(rng.integers(2**63))
-
-    inside = np.full((replicates, trials), np.inf)
-    for part, counts in _samples(rows, groups, replicates, seed):
+    inside, outside = np.full((2, replicates, trials), np.inf)
+    for part, counts in samples(rows, groups, replicates, rng):
         inside[part, field.kept] = field.losses(counts)
-    usable = np.flatnonzero(~np.isnan(inside).any(axis=1))  # not where a class is missing, for one
-    inside = inside[usable]
-    errors = _errors(inside, field.kept)
-    if default is not None:
-        rule = guarded(rule, default, SHARED * needed(inside, field.whole, errors, default))
-    choices = np.full(replicates, -1)
-    choices[usable] = rule(inside, errors)
-
-    outside = np.full(replicates, np.nan)
-    for part, counts in _samples(rows, groups, replicates, seed):
-        left = (counts == 0).astype(np.float64)
-        for trial in np.unique(choices[part]):
-            if trial >= 0:
-                mine = np.flatnonzero(choices[part] == trial)
-                outside[part.start + mine] = field.losses(left[mine], np.array([trial]))[:, 0]
-    outside = outside[~np.isnan(outside)]
-    if len(outside) == 0:
+        outside[part, field.kept] = field.losses((counts == 0).astype(np.float64))
+    undefined = np.isnan(inside + outside).any(axis=1)  # where a class is missing, for one
+    defined = np.flatnonzero(np.logical_not(undefined))
+    if len(defined) == 0:
         raise LuthierError(
             f"the score is undefined on every resample of the {rows} rows. Choose another score, or give more rows."
         )
+    inside, outside = inside[defined], outside[defined]
+    errors = _errors(inside, field.kept)
+    if default is not None and complete[default]:
+        rule = guarded(rule, default, SHARED * needed(inside, field.whole, errors, default))
     chosen = int(rule(np.where(complete, field.whole, np.inf)[None], errors)[0])
-    value, raw = float(outside.mean()), float(field.whole[chosen])
+    return summed_up(left_out(outside, field.whole, rule(inside, errors)), float(field.whole[chosen]), chosen)
+
+
+def left_out(outside: Floats, whole: Floats, choices: Indices) -> Floats:
+    """The losses of the `choices` on the rows that each sample leaves out, from those of all trials, shape (samples, trials),
+    and those on the `whole` data.
+
+    Few rows are left out, and a score that is no mean of rows is another on few rows: by how much, the mean
+    over all samples tells of each trial, chosen or not. For means of rows that difference is chance alone, and taken out too.
+    """
+    samples, trials = np.arange(len(choices)), np.unique(choices)
+    drift = np.zeros(len(whole))
+    drift[trials] = whole[trials] - outside[:, trials].mean(axis=0)
+    return np.asarray(outside[samples, choices] + drift[choices])
+
+
+def summed_up(values: Floats, raw: float, chosen: int) -> Honest:
+    """From the losses of what was chosen in each sample, on the rows that it leaves out."""
+    value = float(values.mean())
     # What is left out varies as rows without replacement do: by (1 - share) / share of the variance of a mean over all.
     scale = WIDER * math.sqrt(LEFT_OUT / (1 - LEFT_OUT))
-    low, high = value + scale * (np.quantile(outside, (0.025, 0.975)) - value)
-    return Honest(value, float(low), float(high), value - raw, raw, len(outside), chosen)
+    low, high = value + scale * (np.quantile(values, (0.025, 0.975)) - value)
+    return Honest(value, float(low), float(high), value - raw, raw, len(values), chosen)
 
 
 def needed(inside: Floats, whole: Floats, errors: Floats, default: int, alpha: float = ALPHA) -> float:
@@ -186,8 +193,8 @@ class _Field:
     whole: Floats
     leader: Indices
 
-    def losses(self, counts: Floats, trials: Indices | None = None) -> Floats:
-        return _filled(self.scored, counts, self.kept if trials is None else trials, self.leader)
+    def losses(self, counts: Floats) -> Floats:
+        return _filled(self.scored, counts, self.kept, self.leader)
 
 
 def _field(scored: Scored, most: int, default: int | None) -> _Field:
@@ -234,11 +241,10 @@ def _errors(inside: Floats, kept: Indices) -> Floats:
     return errors
 
 
-def _samples(
-    rows: int, groups: NDArray[np.int_] | None, replicates: int, seed: int
+def samples(
+    rows: int, groups: NDArray[np.int_] | None, replicates: int, rng: np.random.Generator
 ) -> Iterator[tuple[slice, Floats]]:
-    """How often each row, or each of the groups, was drawn: the same for the same seed, some samples at a time."""
-    rng = np.random.default_rng(seed)
+    """How often each row, or each of the groups, is drawn, shape (samples, rows); some samples at a time."""
     of = None if groups is None else np.unique(groups, return_inverse=True)[1]
     size = rows if of is None else int(of.max()) + 1
     step = max(1, CELLS // rows)

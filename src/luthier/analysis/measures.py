@@ -21,6 +21,8 @@ from luthier.errors import InvalidStudy
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 Array = NDArray[Any]
+Ranking = Callable[[Floats, Floats], tuple[Floats, Floats]]
+"""What is won by an order, and what could be."""
 
 
 class Scored(Protocol):
@@ -52,10 +54,13 @@ class Measure:
     def of(self, y: Array, predictions: Array, folds: Indices | None = None) -> Sums:
         """`predictions` of shape (trials, rows, outputs) for the target `y`, as `measured` has them."""
         known = _known(predictions)
-        stats = [
-            np.where(has[:, None], self.rows(y, np.where(has[:, None], prediction, 0.5)), 0.0)
-            for prediction, has in zip(predictions, known.T, strict=True)
-        ]
+        stats = []
+        for prediction, has in zip(predictions, known.T, strict=True):
+            if has.all():
+                stats.append(self.rows(y, prediction))
+            else:  # 0.5 stands for what is not known, and counts for nothing
+                found = self.rows(y, np.where(has[:, None], prediction, 0.5))
+                stats.append(np.where(has[:, None], found, 0.0))
         target = None if self.target is None else self.target(y, predictions.shape[2])
         return Sums(np.stack(stats, axis=1), known, weights_of(folds), target, self.loss)
 
@@ -103,32 +108,41 @@ class Ranked:
     predictions: Array
     folds: Indices
     known: NDArray[np.bool_]
-    score: Callable[[Floats, Floats, Indices], tuple[Floats, Floats]]
+    score: Ranking
     contests: tuple[tuple[int, tuple[int, ...], tuple[int, ...]], ...]
     by_support: bool = False
 
     def losses(self, counts: Floats, trials: Indices) -> Floats:
-        return np.stack([self._loss(counts, self.predictions[trial]) for trial in trials], axis=1)
-
-    def _loss(self, counts: Floats, prediction: Array) -> Floats:
-        total, weight = np.zeros(len(counts)), np.zeros(len(counts))
+        weights = np.ascontiguousarray(counts.T)
+        total, support = np.zeros((len(trials), len(counts))), np.zeros(len(counts))
         for column, positive, negative in self.contests:
-            mine, theirs = np.isin(self.y, positive), np.isin(self.y, negative)
-            rows = np.flatnonzero(mine | theirs)
-            order = rows[np.lexsort((prediction[rows, column], self.folds[rows]))]
-            values, folds = prediction[order, column], self.folds[order]
-            new = np.r_[True, (values[1:] != values[:-1]) | (folds[1:] != folds[:-1])]
-            starts = np.flatnonzero(new)
-            weights = counts[:, order]
-            up = np.add.reduceat(weights * mine[order], starts, axis=1)
-            down = np.add.reduceat(weights * theirs[order], starts, axis=1)
-            begins = np.flatnonzero(np.r_[True, folds[starts][1:] != folds[starts][:-1]])
-            won, of = self.score(up, down, begins)
-            share = up.sum(axis=1) if self.by_support else np.ones(len(counts))
-            with np.errstate(divide="ignore", invalid="ignore"):
-                total += share * won / of
-            weight += share
-        return -total / weight
+            mine = np.isin(self.y, positive)
+            taking_part = mine | np.isin(self.y, negative)
+            share = mine @ weights if self.by_support else np.ones(len(counts))
+            support += share
+            parts = [np.flatnonzero(taking_part & (self.folds == fold)) for fold in np.unique(self.folds)]
+            for place, trial in enumerate(trials):
+                total[place] += share * self._contest(
+                    weights, self.predictions[trial, :, column], mine, parts
+                )
+        return -(total / support).T
+
+    def _contest(
+        self, weights: Floats, values: Array, mine: NDArray[np.bool_], parts: list[Indices]
+    ) -> Floats:
+        """The score of one column, by the rows of each fold, for weights of shape (rows, samples)."""
+        won, of = np.zeros((2, weights.shape[1]))
+        for rows in parts:
+            rows = rows[np.argsort(values[rows], kind="stable")]
+            sorted_values, ours, all_weights = values[rows], mine[rows], weights[rows]
+            new = np.r_[True, sorted_values[1:] != sorted_values[:-1]][: len(rows)]
+            up, down = all_weights * ours[:, None], all_weights * ~ours[:, None]
+            if not new.all():
+                up, down = (np.add.reduceat(side, np.flatnonzero(new), axis=0) for side in (up, down))
+            gained, possible = self.score(up, down)
+            won, of = won + gained, of + possible
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(won / of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,33 +388,19 @@ MEASURES: dict[str, Measure] = {
 """By the name of scikit-learn's scorer, without "neg_"."""
 
 
-# --- ranking: weights of positives and negatives at rising scores, (samples, scores); where folds begin ---
+# --- ranking: weights of positives and negatives at rising scores, shape (scores, samples) ----------
 
 
-def _auc(up: Floats, down: Floats, begins: Indices) -> tuple[Floats, Floats]:
+def _auc(up: Floats, down: Floats) -> tuple[Floats, Floats]:
     """The pairs that are in the right order, ties counting half, and all pairs."""
-    below = np.cumsum(down, axis=1) - down / 2 - _before(down, begins)
-    pairs = np.add.reduceat(up, begins, axis=1) * np.add.reduceat(down, begins, axis=1)
-    return (up * below).sum(axis=1), pairs.sum(axis=1)
+    below = np.cumsum(down, axis=0) - down / 2
+    return np.einsum("ij,ij->j", up, below), up.sum(axis=0) * down.sum(axis=0)
 
 
-def _average_precision(up: Floats, down: Floats, begins: Indices) -> tuple[Floats, Floats]:
+def _average_precision(up: Floats, down: Floats) -> tuple[Floats, Floats]:
     """The positives, each by the precision down to its score, and all positives."""
-    right = _above(up, begins)
-    return (up * _ratio(right, right + _above(down, begins))).sum(axis=1), up.sum(axis=1)
-
-
-def _before(weights: Floats, begins: Indices) -> Floats:
-    """All that is in the folds before."""
-    each = np.add.reduceat(weights, begins, axis=1)
-    return np.repeat(np.cumsum(each, axis=1) - each, np.diff(np.r_[begins, weights.shape[1]]), axis=1)
-
-
-def _above(weights: Floats, begins: Indices) -> Floats:
-    """What in the same fold has this score or a higher one."""
-    each = np.add.reduceat(weights, begins, axis=1)
-    within = np.repeat(np.cumsum(each, axis=1), np.diff(np.r_[begins, weights.shape[1]]), axis=1)
-    return within - np.cumsum(weights, axis=1) + weights
+    right, all_above = (np.cumsum(side[::-1], axis=0) for side in (up, up + down))
+    return np.einsum("ij,ij->j", up[::-1], _ratio(right, all_above)), up.sum(axis=0)
 
 
 def _contests(classes: int, way: str) -> Iterator[tuple[int, tuple[int, ...], tuple[int, ...]]]:
@@ -413,7 +413,7 @@ def _contests(classes: int, way: str) -> Iterator[tuple[int, tuple[int, ...], tu
         yield from ((c, (c,), (other,)) for other in others) if way == "ovo" else [(c, (c,), others)]
 
 
-RANKINGS: dict[str, tuple[Callable[[Floats, Floats, Indices], tuple[Floats, Floats]], str, bool]] = {
+RANKINGS: dict[str, tuple[Ranking, str, bool]] = {
     "roc_auc": (_auc, "ovr", False),
     "roc_auc_ovr": (_auc, "ovr", False),
     "roc_auc_ovo": (_auc, "ovo", False),
