@@ -46,3 +46,6 @@ again.tell(asked.number, {"loss": 0.5})
 again.tell(asked, error="no luck")
 with again.trial() as open_trial:
     open_trial.result = 0.3
+
+described: str | None = lt.describe("sklearn.svm:SVC")["C"].scale
+as_json: dict[str, object] = lt.describe("sklearn.svm:SVC").to_json()

@@ -273,8 +273,11 @@ def _rich(description: Description, width: int) -> Iterator[RenderableType]:
         if head != "rank" or any(p.rank is not None for p in description):
             table.add_column(head, no_wrap=i < 2, overflow="fold", style=_STYLE.get(head))
     for p in description:
-        cells = [Text(cell) for cell in _row(p)[:columns]][-len(table.columns) :]
-        table.add_row(*cells, style=None if p.recommended is None else "bold")
+        bold = "" if p.recommended is None else "bold"
+        cells = [
+            Text(cell, bold if head == "name" else "") for cell, head in zip(_row(p), _HEAD, strict=True)
+        ]
+        table.add_row(*cells[:columns][-len(table.columns) :])
     yield Text(description.title, "bold")
     yield table
     if description.note:
@@ -293,13 +296,17 @@ def _text(description: Description, width: int) -> str:
 def _html(description: Description) -> str:
     from html import escape
 
-    def row(tag: str, cells: tuple[str, ...], style: str = "") -> str:
-        inside = "".join(f"<{tag} style='text-align:left'>{escape(cell)}</{tag}>" for cell in cells)
-        return f"<tr{style}>{inside}</tr>"
+    def row(tag: str, cells: tuple[str, ...], bold: bool = False) -> str:
+        styles = (
+            {"name": f"white-space:nowrap;font-weight:{'bold' if bold else 'normal'};"} if tag == "td" else {}
+        )
+        inside = "".join(
+            f"<{tag} style='{styles.get(head, '')}text-align:left;vertical-align:top'>{escape(cell)}</{tag}>"
+            for cell, head in zip(cells, _HEAD, strict=True)
+        )
+        return f"<tr>{inside}</tr>"
 
-    rows = [
-        row("td", _row(p), "" if p.recommended is None else " style='font-weight:bold'") for p in description
-    ]
+    rows = [row("td", _row(p), p.recommended is not None) for p in description]
     note = f"<p>{escape(description.note)}</p>" if description.note else ""
     head = f"<thead>{row('th', _HEAD)}</thead>"
     return (

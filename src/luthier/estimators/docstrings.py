@@ -108,4 +108,5 @@ def _sentence(lines: list[str]) -> str:
     if text.startswith("Possible values"):
         return ""
     end = re.search(r"(?<!e\.g)(?<!i\.e)[.](?=\s+[A-Z`\"']|$)", text)
-    return text[: end.end()] if end else text
+    text = text[: end.end()] if end else text
+    return text.removesuffix(":") + "." if text.endswith(":") else text

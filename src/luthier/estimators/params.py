@@ -52,7 +52,7 @@ def check_names(estimator: Any, names: Any) -> None:
 
 
 def as_scalar(name: str, value: Any) -> Any:
-    """The inverse of the decoding in `set_params`: (50, 50) is "50,50"; other values as they are."""
+    """The inverse of `decoded`: (50, 50) is "50,50"; other values as they are."""
     if name.rpartition("__")[2] == "hidden_layer_sizes" and isinstance(value, tuple | list):
         return ",".join(str(size) for size in value)
     return value
@@ -69,6 +69,7 @@ def signature(estimator: Any) -> dict[str, Any]:
 
 
 def decoded(name: str, value: Any) -> Any:
+    """The value that an estimator takes for one that a space can hold: (50, 50) for "50,50"."""
     if name.rpartition("__")[2] != "hidden_layer_sizes" or not isinstance(value, str):
         return value
     try:
