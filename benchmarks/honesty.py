@@ -187,24 +187,18 @@ def score(metric: str, y: NDArray[Any], prediction: Floats) -> float:
     return -float(scored.losses(np.ones((1, len(y))), np.zeros(1, dtype=np.intp))[0, 0])
 
 
-def judged(played: Played, default: int | None, anchored: bool = False) -> Honest:
+def judged(played: Played, default: int | None) -> Honest:
     """What the study says, as a score."""
-    rng = np.random.default_rng([played.seed, 2])
     scored = measured(played.metric, played.y, played.predictions, played.folds)
-    whole = isinstance(scored, Sums) and scored.loss is None
-    found = (
-        honest_of(scored, default, rng=rng, replicates=500, most=len(played.scores))
-        if whole
-        else honest_of(scored, default, rng=rng)
-    )
-    if anchored:
-        found = found.at(-float(played.scores[found.chosen]))
-    return found.signed(-1)
+    rows = isinstance(scored, Sums) and scored.loss is None
+    more: dict[str, Any] = {"replicates": 500, "most": len(played.scores)} if rows else {}
+    rng = np.random.default_rng([played.seed, 2])
+    return honest_of(scored, default, rng=rng, reported=-played.scores, **more).signed(-1)
 
 
-def report(studies: Sequence[Played], default: int | None, anchored: bool = False) -> None:
+def report(studies: Sequence[Played], default: int | None) -> None:
     """A line for each metric, and more for what may make a difference."""
-    found = [(played, judged(played, default, anchored)) for played in studies]
+    found = [(played, judged(played, default)) for played in studies]
     groups: list[tuple[str, Callable[[Played], bool]]] = [("all", lambda played: True)]
     groups += [(m, lambda p, m=m: p.metric == m) for m in sorted({p.metric for p in studies})]  # type: ignore[misc]
     groups += [(s, lambda p, s=s: p.sort == s) for s in SORTS]  # type: ignore[misc]

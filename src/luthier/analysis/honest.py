@@ -64,13 +64,6 @@ class Honest:
             raw=-self.raw,
         )
 
-    def at(self, raw: float) -> Honest:
-        """The same correction for a raw value of another kind, such as the mean of the folds of a score that is no mean of
-        rows.
-        """
-        move = raw - self.raw
-        return replace(self, raw=raw, value=self.value + move, low=self.low + move, high=self.high + move)
-
 
 def honest(
     losses: NDArray[np.floating],
@@ -113,14 +106,16 @@ def honest_of(
     rng: np.random.Generator,
     groups: NDArray[np.int_] | None = None,
     rule: Rule = best,
+    reported: Floats | None = None,
     replicates: int = 200,
     most: int = 50,
 ) -> Honest:
     """The same for any score, of trials `measured` by their predictions; for the `most` best trials alone, and the default.
 
-    Scores that are no means of rows, as r2 and F1, are computed over the rows of all folds together: that is what they are on new data,
-    where the mean over folds is also the bias of a small fold. `Honest.at` turns to that where it is asked for. Ranking
-    scores are those of rows of the same fold.
+    Scores that are no means of rows, as r2 and F1, are computed over the rows of all folds together. That is nearer to what they are on
+    new data than their mean over folds, which has the bias of a small sample: r2 of 20 rows is too low. Ranking scores are those of rows of the
+    same fold. So where the study chose by means over folds, give them as `reported`, the loss of each trial: among
+    these the trial is chosen, and `raw` is one of them.
     """
     rows, trials = scored.known.shape
     complete = scored.known.all(axis=0)
@@ -134,7 +129,7 @@ def honest_of(
     for part, counts in samples(rows, groups, replicates, rng):
         inside[part, field.kept] = field.losses(counts)
         outside[part, field.kept] = field.losses((counts == 0).astype(np.float64))
-    undefined = np.isnan(inside + outside).any(axis=1)  # where a class is missing, for one
+    undefined = np.isnan(inside).any(axis=1) | np.isnan(outside).any(axis=1)  # as where a class is missing
     defined = np.flatnonzero(np.logical_not(undefined))
     if len(defined) == 0:
         raise LuthierError(
@@ -142,10 +137,11 @@ def honest_of(
         )
     inside, outside = inside[defined], outside[defined]
     errors = _errors(inside, field.kept)
-    if default is not None and complete[default]:
+    if default is not None and scored.known[:, default].all():
         rule = guarded(rule, default, SHARED * needed(inside, field.whole, errors, default))
-    chosen = int(rule(np.where(complete, field.whole, np.inf)[None], errors)[0])
-    return summed_up(left_out(outside, field.whole, rule(inside, errors)), float(field.whole[chosen]), chosen)
+    reported = field.whole if reported is None else reported
+    chosen = int(rule(np.where(complete, reported, np.inf)[None], errors)[0])
+    return summed_up(left_out(outside, field.whole, rule(inside, errors)), float(reported[chosen]), chosen)
 
 
 def left_out(outside: Floats, whole: Floats, choices: Indices) -> Floats:
