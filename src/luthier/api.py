@@ -36,7 +36,7 @@ from luthier.engine.rules import Rules
 from luthier.errors import InvalidStudy, LuthierError, ObjectiveFailed, Stop, StoreError
 from luthier.executors import Executor, Inline, Processes
 from luthier.expected import best_of, predict
-from luthier.models import ModelVersion, save_model
+from luthier.models import Keep, Kept, keep_models
 from luthier.objectives.context import Task
 from luthier.objectives.crossval import CrossValidation
 from luthier.objectives.folds import Predictions
@@ -92,6 +92,7 @@ def tune(
     seed: int = 0,
     name: str | None = None,
     store: str | None = None,
+    keep: Keep | None = None,
     progress: bool | Watcher = True,
     rules: Rules | None = None,
 ) -> Study:
@@ -117,6 +118,9 @@ def tune(
     `workers` above 1 run in processes of their own, as they do where a trial is limited by `trial_seconds`
     or `trial_memory` (bytes). `deterministic` makes the study independent of the timing of workers: proposals are made
     in batches of that many (True: as many as there are workers).
+
+    `keep` says which trials of a named study of a `CrossValidation` are refitted and saved as versions of its model when it ends:
+    the best, unless `Keep(best=3)`, `Keep(pareto=True)`, thresholds or the like are given. `Keep(best=0)` saves none.
 
     Raises InvalidStudy, InvalidSpace, ObjectiveError for a question that cannot be asked, SpecMismatch where `name`
     belongs to another one, and ObjectiveFailed when the first trials all fail in the same way.
@@ -159,6 +163,8 @@ def tune(
             "a deterministic study cannot stop trials that run in processes: how far they got by then depends on the timing. "
             "Leave out deterministic= or stopping=, or use one worker."
         )
+    if keep is not None and isinstance(objective, CrossValidation):
+        keep.check((*objective.scorers, "fit_seconds"))
     preflight.check(task, space, executor)
     study = Study(
         space,
@@ -185,7 +191,7 @@ def tune(
         task = objective.keeping(study.keep_predictions(new="splits" not in facts))
     end = study.work(task, executor, progress=progress, rules=rules)
     if isinstance(objective, CrossValidation) and name is not None and end.word != "interrupted":
-        study.save_model(objective, progress=progress)
+        study.save_models(objective, keep, progress=progress)
     return study
 
 
@@ -502,21 +508,24 @@ class Study:
             raise ObjectiveFailed(f"{end.why}\n{failed.traceback or ''}".rstrip())
         return end
 
-    def save_model(
-        self, objective: CrossValidation, *, progress: bool | Watcher = False
-    ) -> ModelVersion | None:
-        """Refit the best configuration on all rows and save it as the next version, unless the latest is that one."""
-        best = best_of(self.history)
-        if best is None or self.facts.get("model", {}).get("trial") == best.number:
-            return None
-        with saying(f"{self.name}: refitting #{best.number} on all rows", progress):
-            saved = save_model(
-                self.home, self.name, objective.refit(best.params), **objective.card(self.spec, best)
-            )
-        self.store.remember(
-            self.name, {"model": {"trial": best.number, "version": saved.version, "path": str(saved.path)}}
+    def save_models(
+        self, objective: CrossValidation, keep: Keep | None = None, *, progress: bool | Watcher = False
+    ) -> Kept:
+        """Refit the trials that `keep` chooses, by default the best, on all rows, and save each as a version of the model unless
+        it is one already. The best of them challenges the version in use.
+        """
+        kept = keep_models(
+            self.home,
+            objective,
+            self.spec,
+            self.history,
+            keep or Keep(),
+            saying=lambda text: saying(text, progress),
         )
-        return saved
+        fact = kept.fact()
+        if any(self.facts.get(key) != value for key, value in fact.items()):
+            self.store.remember(self.name, fact)
+        return kept
 
     @property
     def _policy(self) -> StoppingPolicy | None:

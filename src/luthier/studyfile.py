@@ -25,6 +25,8 @@ from typing import Any
 from luthier import plugins
 from luthier.errors import InvalidSpace, InvalidStudy, LuthierError, did_you_mean
 from luthier.estimators import BUNDLED, as_estimator, load_data, set_params
+from luthier.models import Keep
+from luthier.models.keep import NOTES
 from luthier.objectives.crossval import CrossValidation
 from luthier.objectives.function import import_objective
 from luthier.space import Choice, Const, Float, Int, LogNormal, Normal, Space
@@ -61,6 +63,7 @@ class StudyFile:
     trial_seconds: float | None = None
     trial_memory: float | None = None
     store: str | None = None
+    models: Keep | None = None
     space: Space | None = None
     budget: Budget = field(default_factory=Budget)
 
@@ -103,6 +106,7 @@ class StudyFile:
             "trial_memory": self.trial_memory,
             "name": self.name,
             "store": self.store,
+            "keep": self.models,
             **budget,
         }
 
@@ -165,6 +169,7 @@ def _study(path: Path, given: dict[str, Any], overrides: Mapping[str, Any]) -> S
         trial_seconds=table.positive("trial_seconds"),
         trial_memory=None if "trial_memory" not in given else _bytes(given["trial_memory"]),
         store=table.text("store"),
+        models=None if "models" not in given else _models(table.table("models")),
         space=None if "space" not in given else _space(table.table("space")),
         budget=_budget(table.table("budget")),
     )
@@ -201,7 +206,7 @@ def _agree(study: StudyFile) -> None:
             )
         if not study.minimize and not study.maximize:
             raise InvalidStudy('no objective is given. Write minimize = "loss" or maximize = "accuracy".')
-        for key in ("data", "target", "cv", "scoring", "params"):
+        for key in ("data", "target", "cv", "scoring", "params", "models"):
             if getattr(study, key):
                 raise InvalidStudy(
                     f"{key} belongs to an estimator, and this study tunes a function. Leave it out."
@@ -336,6 +341,20 @@ def _bytes(value: Any) -> float:
         return size
     raise InvalidStudy(
         f'trial_memory is {_say(value)}. Use a number of bytes or a size with a unit, as in trial_memory = "2 GB".'
+    )
+
+
+def _models(given: dict[str, Any]) -> Keep:
+    """What is kept when the study ends."""
+    _only("models.", given, [*(f.name for f in fields(Keep) if f.name != "notes"), *NOTES])
+    table = _Table("models.", given)
+    best = table.whole("best", at_least=0)
+    return Keep(
+        best=1 if best is None else best,
+        pareto=table.truth("pareto"),
+        all=table.truth("all"),
+        thresholds=table.table("thresholds"),
+        notes={name: text for name in NOTES if (text := table.text(name)) is not None},
     )
 
 

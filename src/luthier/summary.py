@@ -342,10 +342,11 @@ def _failures(history: History) -> list[Row]:
 def _model(study: Looked) -> list[Row]:
     model = study.facts.get("model")
     if not model:
-        return []
+        return [("model", f"none kept: #{n}, {why}") for n, why in study.facts.get("not_kept", {}).items()][:1]
     n = study.spec.about.get("rows")
     refitted = f"#{model['trial']} refitted on all {n:,} rows" if n else f"#{model['trial']} refitted"
-    return [("model", f"{_near(Path(model['path']))}   {refitted}; its card is CARD.md")]
+    rows = [("model", f"{_near(Path(model['path']))}   {refitted}; its card is CARD.md")]
+    return rows if model.get("promoted", True) else [*rows, ("", str(model["why"]))]
 
 
 def _next(study: Looked, where: Standing, store: str | None) -> list[Row]:

@@ -40,7 +40,7 @@ def test_a_study_of_an_estimator_is_tuned_saved_and_used(
     assert (
         luthier("models", "list")
         .out.split("\n")[1]
-        .startswith("knn   1        sklearn.neighbors:KNeighborsClassifier")
+        .startswith("knn   1 *      sklearn.neighbors:KNeighborsClassifier")
     )
     assert luthier("models", "list", "--json").json[0]["name"] == "knn"
     assert luthier("models", "show", "knn").out.startswith("# knn, version 1")

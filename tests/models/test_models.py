@@ -77,11 +77,17 @@ def test_the_manifest_says_where_a_model_comes_from_and_what_it_reads(tmp_path):
     assert manifest["created"] == "1970-01-01T00:00:00+00:00"
     assert (manifest["study"], manifest["trial"], manifest["params"]) == ("first", 7, {"max_depth": 4})
     assert manifest["data"]["fingerprint"] == DIGITS.fingerprint
-    assert manifest["inputs"][0] == {"name": "pixel_0_0", "type": "number"}
+    assert manifest["inputs"][2] == {
+        "name": "pixel_0_2",
+        "type": "number",
+        "range": [0.0, 16.0],
+        "median": 4.0,
+        "missing": False,
+    }
     assert manifest["output"] == {"type": "class", "classes": list(range(10))}
     assert {"scikit-learn", "numpy", "skops"} <= set(manifest["libraries"])
     folder = tmp_path / "models" / "digits" / "1"
-    assert sorted(path.name for path in folder.iterdir()) == ["CARD.md", "model.json", "model.skops"]
+    assert sorted(path.name for path in folder.iterdir()) == ["CARD.md", "SIGNATURE", "model.json", "model.skops"]
     for name, digest in manifest["files"].items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
 
@@ -121,9 +127,9 @@ def test_a_study_hands_over_all_that_the_card_needs(tmp_path):
 def test_versions_count_up_and_older_ones_stay(tmp_path):
     for depth in (1, 2, 3):
         model = DecisionTreeClassifier(max_depth=depth).fit(DIGITS.X, DIGITS.y)
-        assert save_model(tmp_path, "digits", model, meta=META, data=DIGITS).version == depth
-    assert load_model(tmp_path, "digits").max_depth == 3
-    assert load_model(tmp_path, "digits", 1).max_depth == 1
+        assert save_model(tmp_path, "digits", model, meta=META | {"trial": depth}, data=DIGITS).version == depth
+    assert load_model(tmp_path, "digits").max_depth == 1  # the champion
+    assert load_model(tmp_path, "digits", 3).max_depth == 3
     save_model(tmp_path, "other", fitted(), meta=META, data=DIGITS)
     assert [(m.name, m.version) for m in list_models(tmp_path)] == [
         ("digits", 1),
@@ -134,8 +140,8 @@ def test_versions_count_up_and_older_ones_stay(tmp_path):
 
 
 def _save_often(home):
-    for _ in range(5):
-        save_model(Path(home), "busy", fitted(), meta=META, data=DIGITS)
+    for i in range(5):
+        save_model(Path(home), "busy", fitted(), meta=META | {"trial": 10 * os.getpid() + i}, data=DIGITS)
     return os.getpid()
 
 
@@ -145,7 +151,7 @@ def test_processes_that_save_at_once_get_versions_of_their_own(tmp_path):
     models = list_models(tmp_path)
     assert [model.version for model in models] == list(range(1, 11))
     assert [model.manifest["version"] for model in models] == list(range(1, 11))
-    assert [path.name for path in (tmp_path / "models" / "busy").iterdir() if path.name.startswith(".")] == []
+    assert [path.name for path in (tmp_path / "models" / "busy").iterdir() if path.name.startswith(".new")] == []
 
 
 def test_a_save_that_fails_half_way_leaves_nothing_to_be_seen(tmp_path, monkeypatch):
@@ -156,7 +162,7 @@ def test_a_save_that_fails_half_way_leaves_nothing_to_be_seen(tmp_path, monkeypa
     with pytest.raises(ModelError, match="No space left on device"):
         save_model(tmp_path, "digits", fitted(), meta=META, data=DIGITS)
     assert list_models(tmp_path) == []
-    assert list((tmp_path / "models" / "digits").iterdir()) == []
+    assert [path.name for path in (tmp_path / "models" / "digits").iterdir()] == [".lock"]
 
 
 # --- what is not loaded ------------------------------------------------------------------------
@@ -198,8 +204,11 @@ def _plant(saved, content):
 def test_types_that_are_not_on_our_list_are_named_and_not_loaded_whatever_the_file_says(tmp_path):
     saved = save_model(tmp_path, "digits", fitted(), meta=META, data=DIGITS)
     _plant(saved, skops.io.dumps(Planted()))
+    for read in (load_model, lambda *given, **more: predict(*given, DIGITS.X, **more)):
+        with pytest.raises(ModelError, match=r"does not trust: .*Planted"):
+            read(tmp_path, "digits", trust=True)
     with pytest.raises(ModelError, match=r"does not trust: .*Planted"):
-        load_model(tmp_path, "digits")
+        predict(tmp_path, "digits", DIGITS.X)
 
 
 def test_code_in_a_file_does_not_run(tmp_path):
@@ -207,7 +216,9 @@ def test_code_in_a_file_does_not_run(tmp_path):
     mark = tmp_path / "ran"
     _plant(saved, skops.io.dumps(FunctionTransformer(os.system, kw_args={"command": f"touch {mark}"})))
     with pytest.raises(ModelError, match=r"does not trust: .*system"):
-        load_model(tmp_path, "digits")
+        load_model(tmp_path, "digits", trust=True)
+    with pytest.raises(ModelError, match=r"does not trust: .*system"):
+        predict(tmp_path, "digits", DIGITS.X)
     assert not mark.exists()
 
 
@@ -265,7 +276,7 @@ def test_other_library_versions_are_warned_of(tmp_path):
     manifest["libraries"]["scikit-learn"] = "0.1.0"
     (saved.path / "model.json").write_text(json.dumps(manifest))
     with pytest.warns(UserWarning, match=r"saved with scikit-learn 0\.1\.0"):
-        load_model(tmp_path, "digits")
+        load_model(tmp_path, "digits", trust=True)
 
 
 @pytest.mark.parametrize("name", ["../evil", "a/b", ".hidden", "", "a\0b"])
@@ -327,8 +338,8 @@ def test_what_is_tuned_can_be_kept(tmp_path, path):
     for i in range(3):
         params = space.sample(np.random.default_rng(i))
         model = task.refit(params | {n: v for n, v in ROUNDS.items() if n in space})
-        save_model(tmp_path, "kept", model, meta={}, data=task.data)
-        found = predict(tmp_path, "kept", X)
+        saved = save_model(tmp_path, "kept", model, meta={}, data=task.data)
+        found = predict(tmp_path, "kept", X, saved.version)
         assert np.array_equal(found.values, np.asarray(model.predict(X)).ravel())
 
 

@@ -56,6 +56,7 @@ def stop(name: str, trial: int | None, reason: str, store: str | None) -> None:
 def delete(name: str, yes: bool, models: bool, store: str | None) -> None:
     """Delete a study and its trials for ever. Its saved models stay, unless --models is given."""
     from luthier.errors import InvalidStudy
+    from luthier.models import delete_model
     from luthier.store.url import home, open_store
     from luthier.summary import ALIVE_SECONDS, is_at_work, plural
 
@@ -72,11 +73,11 @@ def delete(name: str, yes: bool, models: bool, store: str | None) -> None:
         if not yes:
             _ask(name, sum(row.counts.values()), kept if models else 0)
         opened.delete(name)
-        for folder in ("work", "predictions"):
-            shutil.rmtree(home(store) / folder / name, ignore_errors=True)
+        for part in ("work", "predictions"):
+            shutil.rmtree(home(store) / part / name, ignore_errors=True)
         said = f"Deleted study {name!r} and its {plural(sum(row.counts.values()), 'trial')}."
         if models and kept:
-            shutil.rmtree(folder)
+            delete_model(home(store), name)
             said += f" Deleted {plural(kept, 'version')} of its model."
         elif kept:
             said += f" Its model stays in {folder} ({plural(kept, 'version')})."

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from luthier.models.log import Event
 
 UNKNOWN = "not stated"
 
 
-def card(manifest: Mapping[str, Any]) -> str:
-    """The card in Markdown, from what model.json says."""
+def card(manifest: Mapping[str, Any], events: Sequence[Event] = ()) -> str:
+    """The card in Markdown, from what model.json says, and of the looks at test data from the log."""
     data = manifest.get("data") or {}
     return "\n".join(
         [
@@ -38,6 +41,8 @@ def card(manifest: Mapping[str, Any]) -> str:
             _line("Trial", manifest.get("trial")),
             _line("Search", manifest.get("algorithm")),
             _line("Seed", manifest.get("seed")),
+            _line("Configurations tried", manifest.get("tried")),
+            _line("Seen again with", _again(manifest)),
             "",
             *_params(manifest.get("params")),
             "## Validation",
@@ -46,14 +51,16 @@ def card(manifest: Mapping[str, Any]) -> str:
             _line("Splits", manifest.get("splits")),
             "",
             *_scores(manifest.get("scores")),
-            "These are the scores of the trial that was chosen for them, so they flatter the model a little; the model",
-            "itself was fitted on all rows afterwards. A score on rows that the search never saw is "
-            + UNKNOWN
-            + ".",
+            f"These are the scores of the trial that was chosen for them{_of(manifest.get('tried'))}, so they flatter the "
+            "model a little; the model itself was fitted on all rows afterwards.",
+            "",
+            "## Test",
+            "",
+            *_looks(manifest, events),
             "",
             "## Inputs",
             "",
-            *(f"- {column['name']}: {column['type']}" for column in manifest.get("inputs", ())),
+            *(_input(column) for column in manifest.get("inputs", ())),
             "",
             _line("Output", (manifest.get("output") or {}).get("type")),
             _line("Classes", _joined((manifest.get("output") or {}).get("classes"))),
@@ -71,6 +78,66 @@ def card(manifest: Mapping[str, Any]) -> str:
             "",
         ]
     )
+
+
+def _again(manifest: Mapping[str, Any]) -> str | None:
+    if manifest.get("study") is None:
+        return None
+    return f"`luthier show {manifest['study']} {manifest.get('trial')}`, and `luthier replay` for how it was found"
+
+
+def _of(tried: Any) -> str:
+    return f" among {tried}" if tried else ""
+
+
+def _looks(manifest: Mapping[str, Any], events: Sequence[Event]) -> list[str]:
+    """What was seen on test data, each time; a card that is part of a version was written before anybody could look."""
+    looks = [event for event in events if event.what == "looked"]
+    mine = [event for event in looks if event.version == manifest["version"]]
+    if not mine:
+        return [
+            "A score on rows that the search never saw is "
+            + UNKNOWN
+            + f" here; `luthier models show {manifest['name']}` knows of looks since."
+        ]
+    rows = []
+    for event in mine:
+        same = [other for other in looks if other.about.get("fingerprint") == event.about.get("fingerprint")]
+        nth = same.index(event) + 1
+        for metric, said in event.about["scores"].items():
+            between = f"{_number(said[1])} to {_number(said[2])}" if len(said) == 3 else UNKNOWN
+            about = f"{event.about['data']}, {event.about['rows']} rows"
+            rows.append(f"| {metric} | {_number(said[0])} | {between} | {about} | {nth} | {event.at[:10]} |")
+    head = ["| score | value | 95% interval | data | look | on |", "| --- | --- | --- | --- | --- | --- |"]
+    return [
+        *head,
+        *rows,
+        "",
+        "A test set is honest at the first look; what is chosen by it afterwards flatters itself.",
+    ]
+
+
+def _input(column: Mapping[str, Any]) -> str:
+    more = ""
+    if column.get("range"):
+        more = f", {_number(column['range'][0])} to {_number(column['range'][1])}"
+    elif column.get("levels"):
+        more = (
+            f": {', '.join(map(str, column['levels'][:10]))}{', ...' if len(column['levels']) > 10 else ''}"
+        )
+    return f"- {column['name']}: {column['type']}{more}{', with gaps' if column.get('missing') else ''}"
+
+
+def yaml_head(manifest: Mapping[str, Any]) -> str:
+    """What hubs of models read above a card."""
+    kind = {"classification": "tabular-classification", "regression": "tabular-regression"}
+    known = {
+        "license": manifest.get("licence"),
+        "library_name": "sklearn",
+        "pipeline_tag": kind.get(str(manifest.get("task"))),
+    }
+    lines = [f"{key}: {json.dumps(value)}" for key, value in known.items() if value]
+    return "\n".join(["---", *lines, "---", "", ""])
 
 
 def _line(label: str, value: Any) -> str:

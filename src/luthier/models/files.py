@@ -65,6 +65,11 @@ def restore(content: bytes, format: str, *, trust: bool = False, what: str = "th
         ) from error
 
 
+def types_in(content: bytes) -> list[str]:
+    """The types in a skops file that skops does not trust by itself, all on our list; raises ModelError for others."""
+    return sorted(_check_types(content, "the model holds", _OTHERWISE))
+
+
 _OTHERWISE = (
     "Save it with format='joblib', which runs code when it is loaded, or use an estimator without them."
 )

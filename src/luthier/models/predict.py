@@ -11,7 +11,8 @@ import numpy as np
 
 from luthier.errors import DataError, MissingExtra, did_you_mean
 from luthier.estimators.data import is_frame, plain_frame, read_table
-from luthier.models.registry import load_version, show_model
+from luthier.models.answers import Answers, answers
+from luthier.models.registry import ModelVersion, show_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,32 +42,34 @@ def predict(
 
     Columns are found by name, in any order; those of an array by place. Raises DataError for missing columns, for text
     where the model read numbers and for gaps that it cannot read; ModelError where there is no such model.
+
+    Without `version` it is the champion. A model that was not signed on this machine is loaded in a process of its own, with
+    limits; `trust=True`, for one whose maker you know, loads it here, and with joblib runs whatever code is in it.
     """
     model = show_model(home, name, version)
     if isinstance(table, str | Path):
         table = read_table(Path(table).expanduser())
-    X, ignored = _rows(table, model.manifest)
-    estimator = load_version(model, trust=trust)
+    found, ignored = answers_for(model, table, trust=trust)
+    return Predictions(name, model.version, found.values, found.classes, found.probabilities, ignored)
+
+
+def answers_for(model: ModelVersion, table: Any, *, trust: bool = False) -> tuple[Answers, tuple[str, ...]]:
+    """What the model says about each row of the table, and the columns that it does not read; raises DataError."""
+    X, ignored = rows_for(model, table)
     try:
-        values = np.asarray(estimator.predict(X))
-        probabilities = estimator.predict_proba(X) if hasattr(estimator, "predict_proba") else None
+        return answers(model, X, trust=trust), ignored
     except ValueError as error:
         gaps = _gaps(X, model.manifest)
         if not gaps:
-            raise DataError(f"model {name!r} cannot read the table: {error}") from error
+            raise DataError(f"model {model.name!r} cannot read the table: {error}") from error
         raise DataError(
-            f"the table has gaps in {gaps}, and model {name!r} was fitted on a table without any. Fill them."
+            f"the table has gaps in {gaps}, and model {model.name!r} was fitted on a table without any. Fill them."
         ) from error
-    if values.ndim == 2 and values.shape[1] == 1:  # CatBoost, for several classes
-        values = values[:, 0]
-    classes = model.manifest["output"].get("classes")
-    return Predictions(
-        name, model.version, values, None if classes is None else tuple(classes), probabilities, ignored
-    )
 
 
-def _rows(table: Any, manifest: Mapping[str, Any]) -> tuple[Any, tuple[str, ...]]:
+def rows_for(model: ModelVersion, table: Any) -> tuple[Any, tuple[str, ...]]:
     """The table as the model was fitted: its columns, in its order, of its types; and the columns left out."""
+    manifest = model.manifest
     inputs: Sequence[Mapping[str, str]] = manifest["inputs"]
     names = [column["name"] for column in inputs]
     if not is_frame(table):
