@@ -1,18 +1,20 @@
+import json
 import subprocess
 import sys
+from datetime import date, datetime
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 from scipy.sparse import csr_array
 from sklearn.datasets import load_iris
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from luthier.errors import DataError
 from luthier.estimators import BUNDLED, Data, load_data, with_preprocessing
+from luthier.estimators.data import check_folds
+from luthier.estimators.outline import changed, outline
 
 TABLE = """size,colour,sold
 1.5,red,yes
@@ -136,54 +138,322 @@ def test_arrays_that_do_not_go_together_are_refused(X, y, says):
         Data.of(X, y)
 
 
-# --- preprocessing -----------------------------------------------------------------------------
+FROZEN = {  # of studies that there are: the same data must have the same fingerprint for ever
+    "int": "c04e0b283af05cdb",
+    "float": "6cc13e217c54c1a4",
+    "float32 F": "6cc13e217c54c1a4",
+    "bool": "59343bc845f300b7",
+    "sparse": "373a887b731f5c8d",
+    "frame": "7de038bd92ab75eb",
+    "nullable": "7f78ca0e12726bfa",
+    "iris": "bef23a544107d8da",
+    "digits": "90824e1e7e904086",
+    "diabetes": "80d8c59659df227a",
+}
 
 
-def test_nothing_is_put_in_front_of_an_estimator_that_can_read_the_table(csv):
-    X, y = load_iris(return_X_y=True, as_frame=True)
-    model = LogisticRegression()
-    assert with_preprocessing(model, X, y) is model
-    assert with_preprocessing(model, X.to_numpy(), y) is model
+@pytest.fixture(scope="module")
+def samples():
+    X = np.random.default_rng(0).integers(0, 99, (7, 3))
+    y = np.arange(7) % 2
+    frame = pd.DataFrame(
+        {
+            "a": X[:, 0],
+            "b": [1.5, None, 2, 3, 4, 5, 6],
+            "c": ["x", None, "ü", "z", "x", "x", "y"],
+            "d": pd.Categorical([*["p", "q"] * 3, "p"]),
+            "e": [*[True, False] * 3, True],
+        }
+    )
+    sold = pd.Series(["no", "yes", "no", "no", "yes", "yes", "no"], name="sold")
+    return {
+        "int": Data.of(X, y),
+        "float": Data.of(X / 8, y),
+        "float32 F": Data.of(np.asfortranarray((X / 8).astype(np.float32)), y),
+        "bool": Data.of(X > 50, y / 4),
+        "sparse": Data.of(csr_array(X * (X > 50)), y),
+        "frame": Data.of(frame, sold),
+        "nullable": Data.of(frame.convert_dtypes(), y),
+        **{name: load_data(name) for name in ("iris", "digits", "diabetes")},
+    }
+
+
+def test_fingerprints_never_change(samples):
+    assert {name: data.fingerprint[:16] for name, data in samples.items()} == FROZEN
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_a_fingerprint_does_not_depend_on_the_size_of_the_pieces(samples, size, monkeypatch):
+    monkeypatch.setattr("luthier.estimators.data.BLOCK", size)
+    for name in ("int", "float32 F", "sparse", "frame"):
+        again = Data.of(samples[name].X, samples[name].y)
+        assert again.fingerprint[:16] == FROZEN[name]
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int16, bool])
+def test_an_array_is_taken_as_it_is_and_not_copied(order, dtype):
+    X = np.ones((5, 3), dtype=dtype, order=order)
+    y = np.arange(5)
+    data = Data.of(X, y)
+    assert data.X is X
+    assert data.y is y
+
+
+def test_reading_a_large_array_takes_no_memory_worth_mentioning():
+    import tracemalloc
+
+    for X in (np.ones((500_000, 8), dtype=np.float32), np.ones((500_000, 8), order="F")):
+        y = np.arange(500_000) % 3
+        tracemalloc.start()
+        data = Data.of(X, y)
+        with_preprocessing(LogisticRegression(), data.X)
+        outline(data)
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert most < X.nbytes
+
+
+def test_a_frame_shares_the_columns_that_are_well_as_they_are():
+    frame = pd.DataFrame({"a": np.arange(9.0), "b": ["x"] * 9})
+    data = Data.of(frame, np.arange(9))
+    assert np.shares_memory(data.X["a"].to_numpy(), frame["a"].to_numpy())
+
+
+def test_dates_have_a_fingerprint_whatever_their_unit():
+    days = pd.to_datetime(["2020-01-01", "2020-01-02", None])
+    same = {
+        Data.of(pd.DataFrame({"when": days.as_unit(unit)}), [1, 2, 3]).fingerprint
+        for unit in ("s", "us", "ns")
+    }
+    assert len(same) == 1
+    later = pd.DataFrame({"when": days + pd.Timedelta(1, "s")})
+    assert Data.of(later, [1, 2, 3]).fingerprint not in same
+
+
+# --- polars ------------------------------------------------------------------------------------
+
+
+def test_a_polars_frame_is_the_table_it_would_be_in_pandas():
+    pl = pytest.importorskip("polars")
+    table = {
+        "size": [1.5, None, 3.5],
+        "whole": [1, 2, 3],
+        "colour": ["red", None, "blue"],
+        "flag": [True, False, None],
+        "when": [date(2020, 1, 1), None, date(2020, 1, 3)],
+    }
+    frame = pl.DataFrame(table).with_columns(
+        grade=pl.Series(["b", None, "a"], dtype=pl.Enum(["a", "b"])),
+        kind=pl.Series(["u", "v", "u"], dtype=pl.Categorical),
+        at=pl.Series([datetime(2020, 1, 1, 12), None, None]).dt.replace_time_zone("Europe/Paris"),
+        money=pl.Series(["1.25", "2.50", None]).cast(pl.Decimal(10, 2)),
+        nothing=pl.Series([None, None, None]),
+    )
+    data = Data.of(frame, pl.Series("sold", ["yes", "no", "yes"]))
+    X = data.X
+    assert (data.rows, data.columns, data.target, data.classes) == (3, 10, "sold", ("no", "yes"))
+    assert X["size"].tolist()[::2] == [1.5, 3.5]
+    assert X["whole"].dtype == np.int64
+    assert X["colour"].isna().tolist() == [False, True, False]
+    assert X["flag"].tolist()[:2] == [True, False]
+    assert X["when"].dt.day.tolist()[::2] == [1, 3]
+    assert X["grade"].cat.codes.tolist() == [1, -1, 0]
+    assert str(X["at"].dtype.tz) == "Europe/Paris"
+    assert X["at"][0] == pd.Timestamp("2020-01-01 12:00", tz="Europe/Paris")
+    assert X["money"].tolist()[:2] == [1.25, 2.5]
+    assert X["nothing"].isna().all()
+
+
+def test_numbers_of_polars_are_not_copied():
+    pl = pytest.importorskip("polars")
+    values = np.arange(1000.0)
+    frame = pl.DataFrame({"a": values, "b": values + 1})
+    data = Data.of(frame, np.arange(1000))
+    assert np.shares_memory(data.X["b"].to_numpy(), frame["b"].to_numpy())
+    assert Data.of(frame.to_pandas(), np.arange(1000)).fingerprint == data.fingerprint
+
+
+def test_what_polars_has_that_is_no_table_is_refused():
+    pl = pytest.importorskip("polars")
+    frame = pl.DataFrame({"a": [1, 2], "b": [[1], [2, 3]]})
+    with pytest.raises(DataError, match=r"Give its rows: lazy\.collect\(\)"):
+        Data.of(frame.lazy(), [1, 2])
+    with pytest.raises(DataError, match=r"column 'b' holds List\(Int64\)"):
+        Data.of(frame, [1, 2])
+    with pytest.raises(DataError, match="polars Expr is no table"):
+        Data.of(pl.col("a"), [1, 2])
+
+
+# --- NumPy and SciPy ---------------------------------------------------------------------------
+
+IRIS = load_iris(return_X_y=True)
+
+
+def test_files_of_numpy_hold_features_and_a_target(tmp_path):
+    X, y = IRIS
+    expected = Data.of(X, y).fingerprint
+    np.savez(tmp_path / "iris.npz", X=X, y=y)
+    np.savez_compressed(tmp_path / "other.npz", flowers=X, kind=y)
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "y.npy", y)
+    assert load_data(str(tmp_path / "iris.npz")).fingerprint == expected
+    assert load_data(str(tmp_path / "other.npz"), "kind").fingerprint == expected
+    assert load_data(str(tmp_path / "X.npy"), str(tmp_path / "y.npy")).fingerprint == expected
+
+
+def test_the_target_may_be_a_column_of_an_array(tmp_path):
+    X, y = IRIS
+    np.save(tmp_path / "all.npy", np.column_stack([X, y]))
+    data = load_data(str(tmp_path / "all.npy"), "-1")
+    assert data.X.base is not None
+    assert np.array_equal(data.X, X)
+    assert load_data(str(tmp_path / "all.npy"), "1").X.shape == (150, 4)
+    y = y.astype(float)
+    y[:3] = np.nan
+    np.save(tmp_path / "gaps.npy", np.column_stack([X, y]))
+    assert load_data(str(tmp_path / "gaps.npy"), "4").dropped == 3
+
+
+def test_an_array_with_named_columns_is_a_frame(tmp_path):
+    records = np.array([(1.5, 2, True), (2.5, 3, False)], dtype=[("a", "f8"), ("b", "i4"), ("c", "?")])
+    np.save(tmp_path / "named.npy", records)
+    data = load_data(str(tmp_path / "named.npy"), "c")
+    assert data.feature_names == ("a", "b")
+    assert data.classes == (False, True)
+    assert load_data(str(tmp_path / "named.npy"), "c", drop=["a"]).feature_names == ("b",)
+
+
+@pytest.mark.parametrize("kind", ["csr", "csc", "coo", "dok"])
+def test_sparse_matrices_stay_sparse_in_memory_and_in_files(tmp_path, kind):
+    X = sparse.random_array((40, 9), density=0.2, format=kind, rng=np.random.default_rng(0))
+    y = np.arange(40) % 2
+    data = Data.of(X, y)
+    assert sparse.issparse(data.X)
+    assert (data.X is X) == (kind in ("csr", "csc"))
+    assert with_preprocessing(LogisticRegression(), data.X, y).fit(data.X[:30], y[:30])
+    assert data.fingerprint == Data.of(X.tocsr(), y).fingerprint
+    if kind != "dok":
+        sparse.save_npz(tmp_path / "X.npz", X)
+        np.save(tmp_path / "y.npy", y)
+        assert load_data(str(tmp_path / "X.npz"), str(tmp_path / "y.npy")).fingerprint == data.fingerprint
+
+
+def test_files_of_numpy_that_cannot_be_used_are_refused_in_a_sentence(tmp_path):
+    np.savez(tmp_path / "two.npz", a=np.ones((3, 2)), b=np.ones((3, 2)))
+    np.savez(tmp_path / "one.npz", X=np.ones((3, 2)))
+    np.save(tmp_path / "objects.npy", np.array([{}, 1], dtype=object))
+    np.save(tmp_path / "X.npy", np.ones((3, 2)))
+    (tmp_path / "broken.npy").write_bytes(b"what")
+    (tmp_path / "broken.npz").write_bytes(b"what")
+    for name, target, says in [
+        ("two.npz", None, "none of them is X"),
+        ("two.npz", "c", "has no array 'c'. There is: a, b."),
+        ("one.npz", None, "no target is given"),
+        ("objects.npy", "0", "Python objects, and reading them runs code"),
+        ("X.npy", None, "no target is given"),
+        ("X.npy", "2", "has no column '2': its 2 columns go by number"),
+        ("X.npy", "y", "has no column 'y'"),
+        ("X.npy", "nowhere.npy", "there is no file"),
+        ("broken.npy", "0", "not a NumPy file that can be read"),
+        ("broken.npz", "0", "not a NumPy file that can be read"),
+    ]:
+        with pytest.raises(DataError) as error:
+            load_data(str(tmp_path / name), target)
+        assert says in str(error.value), name
+
+
+def test_columns_can_be_left_out_of_a_file(csv):
+    assert load_data(csv(TABLE), "sold", drop=["colour"]).feature_names == ("size",)
+    with pytest.raises(DataError, match="Did you mean 'colour'"):
+        load_data(csv(TABLE), "sold", drop=["color"])
+    with pytest.raises(DataError, match="it cannot be dropped"):
+        load_data(csv(TABLE), "sold", drop=["sold"])
+    with pytest.raises(DataError, match="has no columns to drop"):
+        load_data("iris", drop=["a"])
+
+
+# --- what is wrong with a table ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "estimator", [LogisticRegression(), RandomForestClassifier(5), HistGradientBoostingClassifier()]
+    ("X", "y", "says"),
+    [
+        (np.zeros((3, 1)), [1.0, np.inf, 2.0], "y is infinite in 1 of 3 rows, the first of them row 1"),
+        (np.zeros((3, 1)), pd.Series([1.0, 2.0, -np.inf]), "the first of them row 2"),
+        (np.zeros((3, 1)), ["a", None, "b"], "missing in 1 of 3 rows, the first of them row 1"),
+        (
+            np.zeros((3, 1)),
+            np.array(["a", 1, "b"], dtype=object),
+            "mixes values of several types: int and str",
+        ),
+        (
+            np.zeros((2, 1)),
+            pd.Series(pd.to_datetime(["2020-01-01", "2020-01-02"])),
+            "neither numbers nor classes",
+        ),
+        (np.zeros((2, 1)), csr_array(np.ones((2, 1))), "y is a sparse matrix"),
+        (np.zeros((2, 1), dtype=complex), [1, 2], "an array of complex numbers"),
+        (np.zeros((2, 1), dtype="M8[D]"), [1, 2], "an array of dates"),
+        ([[1, 2], [3]], [1, 2], "Give rows of equal length"),
+        (pd.DataFrame([[1, 2]] * 2, columns=["a", "a"]), [1, 2], "several columns named 'a'"),
+        (pd.DataFrame([[1, 2]] * 2, columns=["1", 1]), [1, 2], "several columns named '1'"),
+    ],
 )
-def test_text_and_gaps_are_made_readable(csv, estimator):
-    data = load_data(csv(TABLE), "sold")
-    made = with_preprocessing(estimator, data.X, data.y).fit(data.X, data.y)
-    new = pd.DataFrame({"size": [np.nan, 2.0], "colour": ["green", np.nan]})
-    assert set(made.predict(new)) <= {"yes", "no"}
+def test_a_table_that_makes_no_sense_is_refused_in_a_sentence(X, y, says):
+    with pytest.raises(DataError) as error:
+        Data.of(X, y)
+    assert says in str(error.value)
 
 
-def test_gaps_alone_are_filled_only_for_an_estimator_that_cannot_read_them(csv):
-    data = load_data(csv(TABLE), "sold")
-    numbers = data.X[["size"]]
-    forest = HistGradientBoostingClassifier()
-    assert with_preprocessing(forest, numbers, data.y) is forest
-    assert with_preprocessing(LogisticRegression(), numbers, data.y).fit(numbers, data.y)
-    assert with_preprocessing(LogisticRegression(), numbers.to_numpy(), data.y).fit(
-        numbers.to_numpy(), data.y
+def test_names_of_columns_of_several_types_become_text():
+    data = Data.of(pd.DataFrame([[1, 2], [3, 5]], columns=["a", 7]), [0, 1])
+    assert list(data.X.columns) == ["a", "7"]
+
+
+def test_a_fold_with_one_class_is_named():
+    y = np.array(["a"] * 6 + ["b"] * 2)
+    check_folds(y, [([0, 6], [1, 7])])
+    with pytest.raises(DataError, match="fold 1 would train on 3 rows that are all of class 'a'"):
+        check_folds(pd.Series(y), [([0, 6], [1]), ([0, 1, 2], [6, 7])])
+
+
+# --- what has changed --------------------------------------------------------------------------
+
+
+def changes(before, after):
+    return changed(json.loads(json.dumps(outline(before))), after)
+
+
+def test_it_is_said_what_has_changed_in_an_array():
+    X, y = IRIS
+    old = Data.of(X, y)
+    other = X.copy()
+    other[5, 2] += 1
+    assert changes(old, Data.of(np.asfortranarray(X), y)) == ""
+    assert changes(old, Data.of(other, y)) == "other values in column '2'"
+    assert changes(old, Data.of(X, 1 - y)) == "other values in the target"
+    assert changes(old, Data.of(X[:140], y[:140])) == "150 rows there, 140 here"
+    assert changes(Data.of(X[:140], y[:140]), old) == (
+        "140 rows there, 150 here, of which the first are the same"
     )
+    assert "columns '1', '2', '3' there only" not in changes(old, Data.of(X[:, ::-1], y))
+    assert changes(old, Data.of(X[::-1], y)).startswith("other values in columns '0', '1'")
 
 
-def test_a_pipeline_is_prepared_for_unless_it_handles_columns_itself(csv):
-    data = load_data(csv(TABLE), "sold")
-    scaled = make_pipeline(StandardScaler(), LogisticRegression())
-    assert with_preprocessing(scaled, data.X, data.y).fit(data.X, data.y)
-    own = make_pipeline(OneHotEncoder(), LogisticRegression())
-    assert with_preprocessing(own, data.X, data.y) is own
+def test_it_is_said_what_has_changed_in_a_frame(samples):
+    old = samples["frame"]
+    X = old.X
+    assert changes(old, Data.of(X.copy(), old.y)) == ""
+    assert changes(old, Data.of(X.assign(c="x"), old.y)) == "other values in column 'c'"
+    assert changes(old, Data.of(X.rename(columns={"a": "z"}), old.y)) == (
+        "column 'a' there only and column 'z' here only"
+    )
+    assert changes(old, Data.of(X[["b", "a", "c", "d", "e"]], old.y)) == "the columns in another order"
+    assert "7 rows there, 6 here" in changes(old, Data.of(X[1:], old.y[1:]))
 
 
-def test_dates_are_refused_with_the_remedy(csv):
-    X = pd.DataFrame({"when": pd.to_datetime(["2020-01-01", "2020-01-02"]), "a": [1, 2]})
-    with pytest.raises(DataError, match="column 'when' holds dates"):
-        with_preprocessing(LogisticRegression(), X)
-
-
-def test_xgboost_takes_labels_of_any_kind(csv):
-    xgboost = pytest.importorskip("xgboost")
-    data = load_data(csv(TABLE), "sold")
-    made = with_preprocessing(xgboost.XGBClassifier(n_estimators=3), data.X, data.y).fit(data.X, data.y)
-    assert set(made.predict(data.X)) <= {"yes", "no"}
-    assert made.predict_proba(data.X).shape == (6, 2)
+def test_it_is_said_what_has_changed_in_a_sparse_matrix():
+    X, y = csr_array(np.eye(9)), np.arange(9) % 2
+    assert changes(Data.of(X, y), Data.of(X * 2, y)) == "other values in X"
+    assert changes(Data.of(X, y), Data.of(X[:, :8], y)) == "9 columns there, 8 here"

@@ -36,6 +36,8 @@ _SKLEARN = (
     "sklearn._loss.loss.HalfTweedieLossIdentity",
     "sklearn._loss.loss.HuberLoss",
     "sklearn._loss.loss.PinballLoss",
+    # How a TargetEncoder splits its rows: three settings.
+    "sklearn.model_selection._split.KFold",
     # Optimisers of the neural networks: learning rates and moments.
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
@@ -64,6 +66,11 @@ _BOOSTING = (
     "catboost.core.CatBoostClassifier",
     "catboost.core.CatBoostRegressor",
 )
-_LUTHIER = ("luthier.estimators.labels.Labelled",)
+_LUTHIER = (
+    # Settings, names of columns, and which of them have times.
+    "luthier.estimators.columns.Dates",
+    "luthier.estimators.columns.Numbers",
+    "luthier.estimators.labels.Labelled",
+)
 
 TRUSTED = frozenset((*_SKLEARN, *_PLAIN, *_BOOSTING, *_LUTHIER))
