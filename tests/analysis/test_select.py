@@ -20,6 +20,16 @@ def test_paired_errors_are_those_of_the_differences() -> None:
     assert wider[0, 1] == pytest.approx(paired_errors(rows[:5])[0, 1] * np.sqrt((1 / 5 + 1 / 4) * 5))
 
 
+def test_the_variance_of_few_folds_leans_on_that_of_all_pairs() -> None:
+    folds = np.random.default_rng(0).normal(size=(5, 20))
+    folds[:, 1] = folds[:, 0]  # the same predictions
+    plain, moderated = paired_errors(folds), paired_errors(folds, usual=4)
+    assert plain[0, 1] == moderated[0, 1] == 0
+    assert np.std(moderated[2, 3:]) < 0.7 * np.std(plain[2, 3:])
+    middle = np.median(plain[plain > 0] ** 2)
+    assert moderated[2, 3] ** 2 == pytest.approx((middle + plain[2, 3] ** 2) / 2)
+
+
 def test_the_simplest_within_one_standard_error_of_the_difference_is_taken() -> None:
     losses = np.array([[0.30, 0.31, 0.33, 0.36]])
     errors = np.full((4, 4), 0.02)

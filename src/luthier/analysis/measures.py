@@ -158,8 +158,7 @@ class Rescored:
         found = np.empty((len(counts), len(trials)))
         for sample, often in enumerate(counts):
             rows = np.repeat(np.arange(len(often)), often.astype(np.intp))
-            y, predictions = self.y[rows], self.predictions[:, rows]
-            found[sample] = [-self._score(y, predictions[trial]) for trial in trials]
+            found[sample] = [-self._score(self.y[rows], self.predictions[trial, rows]) for trial in trials]
         return found
 
     def _score(self, y: Array, prediction: Array) -> float:
@@ -182,7 +181,8 @@ def measured(
     classes -d and d; of labels 0 and 1. `folds`, the fold of each row, gives all folds the same weight, and ranks rows within their fold
     only. A row scored in several repeats is several rows.
 
-    The metric is a name of scikit-learn's scorers, with or without "neg_", or a `score(y, prediction)` of rows.
+    The metric is a name of scikit-learn's scorers, with or without "neg_", or a `score(y, prediction)` that is given rows of all folds
+    together, some of them several times; it takes its time on every sample.
     Raises InvalidStudy for a name that is not known (`MEASURES` and `RANKINGS` have those that are).
     """
     if callable(metric):
