@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from luthier.errors import DataError, InvalidSpace, InvalidStudy, LuthierError, UnknownName
@@ -280,3 +281,54 @@ def test_until_is_noise_or_nothing(tmp_path: Path) -> None:
     path = write(tmp_path, f'{FUNCTION}[budget]\nuntil = "dawn"\n')
     with pytest.raises(InvalidStudy, match=r'budget\.until is "dawn"'):
         read(path)
+
+
+@pytest.mark.parametrize(
+    ("written", "means"),
+    [
+        ('data = "t.csv"\ntarget = "y"', {"target": "y", "drop": (), "preprocess": "auto"}),
+        ('[data]\nsource = "t.csv"\ntarget = "y"\ndrop = ["a", "b"]', {"target": "y", "drop": ("a", "b")}),
+        ('data = "t.npy"\ntarget = -1', {"target": "-1"}),
+        ('data = "t.csv"\ntarget = "y"\npreprocess = "none"', {"preprocess": "none"}),
+        ('data = "t.csv"\ntarget = "y"\npreprocess = "prep.py:make"', {"preprocess": "prep.py:make"}),
+        ('data = "t.csv"\ntarget = "y"\n[preprocess]\nzip = "category"', {"preprocess": {"zip": "category"}}),
+        ('[data]\nsource = "t.csv"\npreprocess = { zip = "many" }', {"preprocess": {"zip": "many"}}),
+    ],
+)
+def test_the_data_of_a_study_can_be_said_in_detail(
+    tmp_path: Path, written: str, means: dict[str, object]
+) -> None:
+    found = study(tmp_path, f'estimator = "sklearn.svm:SVC"\n{written}')
+    assert found.data in (str(tmp_path / "t.csv"), str(tmp_path / "t.npy"))
+    assert {key: getattr(found, key) for key in means} == means
+
+
+def test_a_target_in_a_file_of_its_own_is_beside_the_study_file(tmp_path: Path) -> None:
+    np.save(tmp_path / "X.npy", np.random.default_rng(0).normal(size=(20, 2)))
+    np.save(tmp_path / "y.npy", np.arange(20) % 2)
+    found = study(tmp_path, 'estimator = "sklearn.svm:SVC"\ndata = "X.npy"\ntarget = "y.npy"\ncv = 2')
+    objective = found.objective()
+    assert isinstance(objective, CrossValidation)
+    assert objective.data.classes == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ('[data]\ntarget = "y"', "[data] does not say what to read"),
+        ('target = "y"\n[data]\nsource = "iris"\ntarget = "y"', "target is given at the top and in [data]"),
+        ('[data]\nsource = "iris"\ntraget = "y"', "unknown key 'data.traget'. Did you mean 'target'?"),
+        ('data = "iris"\npreprocess = "no"', 'preprocess is "no". Use "auto", "none", a transformer'),
+        ('data = "iris"\npreprocess = 3', "preprocess is 3"),
+        ('data = "iris"\ndrop = 3', "drop is 3"),
+    ],
+)
+def test_data_that_is_said_wrongly_is_refused(tmp_path: Path, written: str, says: str) -> None:
+    with pytest.raises(InvalidStudy) as error:
+        study(tmp_path, f'estimator = "sklearn.svm:SVC"\n{written}')
+    assert says in str(error.value)
+
+
+def test_a_function_has_no_table_to_prepare(tmp_path: Path) -> None:
+    with pytest.raises(InvalidStudy, match="preprocess belongs to an estimator"):
+        study(tmp_path, 'preprocess = "none"\n' + FUNCTION)

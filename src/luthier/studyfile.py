@@ -2,7 +2,7 @@
 
 name = "svc"
 estimator = "sklearn.svm:SVC"    # or function = "train:train"
-data = "digits"                  # a bundled data set, or a CSV or Parquet file
+data = "digits"                  # a bundled data set, or a CSV, Parquet, .npy or .npz file
 maximize = "accuracy"
 
 [space.C]
@@ -36,6 +36,8 @@ UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 AUTO = "auto"
 TIMES = {"seconds": 1, "minutes": 60, "hours": 3600}
+WORDS = ("auto", "none")
+"""What preprocess may be, apart from kinds by column and the path of a transformer."""
 BUDGET = ("trials", *TIMES, "failures", "until")  # and target, which means the data's at the top
 
 
@@ -50,6 +52,8 @@ class StudyFile:
     params: Mapping[str, Any] = field(default_factory=dict)
     data: str | None = None
     target: str | None = None
+    drop: tuple[str, ...] = ()
+    preprocess: str | Mapping[str, str] = "auto"
     cv: int | None = None
     scoring: tuple[str, ...] = ()
     minimize: tuple[str, ...] = ()
@@ -74,20 +78,21 @@ class StudyFile:
         assert self.estimator is not None  # _agree saw to it
         assert self.data is not None
         estimator = set_params(as_estimator(self.estimator), self.params)
-        data = load_data(self.data, self.target)
+        data = load_data(self.data, self.target, drop=self.drop)
         metrics = list(dict.fromkeys((*self.minimize, *self.maximize, *self.scoring)))
+        asked = _preprocess(self.preprocess, self.path.parent)
+        more = {} if asked == "auto" else {"preprocess": asked}
         return CrossValidation(
-            estimator, data, cv=5 if self.cv is None else self.cv, scoring=metrics or None, seed=self.seed
+            estimator,
+            data,
+            cv=5 if self.cv is None else self.cv,
+            scoring=metrics or None,
+            seed=self.seed,
+            **more,
         )
 
     def _function(self, reference: str) -> Callable[..., Any]:
-        module, _, name = reference.rpartition(":")
-        beside = self.path.parent / f"{module.replace('.', '/')}.py"
-        if not module.endswith(".py") and beside.is_file():
-            return import_objective(f"{beside}:{name}")
-        if module.endswith(".py"):
-            return import_objective(f"{self.path.parent / module}:{name}")
-        return import_objective(reference)
+        return import_objective(_beside(reference, self.path.parent))
 
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of `tune`, apart from the objective."""
@@ -109,6 +114,27 @@ class StudyFile:
             "keep": self.models,
             **budget,
         }
+
+
+def _beside(reference: str, folder: Path) -> str:
+    """module:name, or file.py:name, as a file beside the study file where there is one."""
+    module, _, name = reference.rpartition(":")
+    beside = folder / f"{module.replace('.', '/')}.py"
+    if not module.endswith(".py") and beside.is_file():
+        return f"{beside}:{name}"
+    return f"{folder / module}:{name}" if module.endswith(".py") else reference
+
+
+def _preprocess(said: str | Mapping[str, str], folder: Path) -> Any:
+    """What CrossValidation takes: a word, kinds by column, or the transformer that a class or function makes."""
+    if not isinstance(said, str) or said in WORDS:
+        return said
+    made = import_objective(_beside(said, folder))()
+    if hasattr(made, "fit") and hasattr(made, "transform"):
+        return made
+    raise InvalidStudy(
+        f"preprocess is {said!r}, which makes a {type(made).__name__} and no transformer: it has no fit and transform."
+    )
 
 
 def read(path: str | Path, overrides: Mapping[str, Any] | None = None) -> StudyFile:
@@ -141,6 +167,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 def _study(path: Path, given: dict[str, Any], overrides: Mapping[str, Any]) -> StudyFile:
     _refuse_commands(given)
+    given = _with_data(given)
     keys = [f.name for f in fields(StudyFile) if f.name != "path"]
     for key in BUDGET:
         if key in given:
@@ -155,7 +182,9 @@ def _study(path: Path, given: dict[str, Any], overrides: Mapping[str, Any]) -> S
         function=table.text("function"),
         params=table.table("params"),
         data=_located(table.text("data"), path.parent),
-        target=table.text("target"),
+        target=_target(given.get("target"), path.parent),
+        drop=table.names("drop"),
+        preprocess=_preprocessing(given.get("preprocess", "auto")),
         cv=table.whole("cv", at_least=2),
         scoring=table.names("scoring"),
         minimize=table.names("minimize"),
@@ -206,8 +235,8 @@ def _agree(study: StudyFile) -> None:
             )
         if not study.minimize and not study.maximize:
             raise InvalidStudy('no objective is given. Write minimize = "loss" or maximize = "accuracy".')
-        for key in ("data", "target", "cv", "scoring", "params", "models"):
-            if getattr(study, key):
+        for key in ("data", "target", "drop", "preprocess", "cv", "scoring", "params", "models"):
+            if getattr(study, key) not in (None, (), {}, "auto"):
                 raise InvalidStudy(
                     f"{key} belongs to an estimator, and this study tunes a function. Leave it out."
                 )
@@ -307,6 +336,44 @@ def _located(data: str | None, folder: Path) -> str | None:
     if len(path.parts) == 1 and not path.suffix and not beside.exists():
         return data  # a misspelt name of a bundled set is said so by load_data
     return str(beside)
+
+
+def _with_data(given: dict[str, Any]) -> dict[str, Any]:
+    """The same with [data] taken apart: source, target, drop, preprocess may stand there or at the top."""
+    inside = given.get("data")
+    if not isinstance(inside, dict):
+        return given
+    _only("data.", inside, ["source", "target", "drop", "preprocess"])
+    twice = next((key for key in inside if key in given), None)
+    if twice is not None:
+        raise InvalidStudy(f"{twice} is given at the top and in [data]. Give it once.")
+    if "source" not in inside:
+        raise InvalidStudy(
+            '[data] does not say what to read. Write source = "table.csv", or a bundled data set.'
+        )
+    found = {key: value for key, value in inside.items() if key != "source"}
+    return {**given, "data": inside["source"], **found}
+
+
+def _target(value: Any, folder: Path) -> str | None:
+    """A column, by name or, of an array, by number, or a file of its own beside the study file."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    target = _Table("", {"target": value}).text("target")
+    return (
+        str(folder / Path(target).expanduser()) if target is not None and target.endswith(".npy") else target
+    )
+
+
+def _preprocessing(value: Any) -> str | Mapping[str, str]:
+    if isinstance(value, str) and (value in WORDS or ":" in value):
+        return value
+    if isinstance(value, dict) and all(isinstance(kind, str) for kind in value.values()):
+        return value
+    raise InvalidStudy(
+        f'preprocess is {_say(value)}. Use "auto", "none", a transformer as in "prepare.py:make", or kinds of columns: '
+        '[preprocess] and below it zip = "category".'
+    )
 
 
 def _named(key: str, value: Any, name: str, other: str) -> Named:

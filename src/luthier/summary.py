@@ -22,6 +22,7 @@ from luthier.clock import SystemClock
 from luthier.engine.plan import SHARE, Situation, ending
 from luthier.enough import SAYS, least
 from luthier.errors import InvalidStudy
+from luthier.estimators.prepare import Prepared
 from luthier.expected import Expected, best_of, ranking
 from luthier.objectives.crossval import overlap as overlap_in
 from luthier.space import Params
@@ -342,7 +343,9 @@ def _failures(history: History) -> list[Row]:
 def _model(study: Looked) -> list[Row]:
     model = study.facts.get("model")
     if not model:
-        return [("model", f"none kept: #{n}, {why}") for n, why in study.facts.get("not_kept", {}).items()][:1]
+        return [("model", f"none kept: #{n}, {why}") for n, why in study.facts.get("not_kept", {}).items()][
+            :1
+        ]
     n = study.spec.about.get("rows")
     refitted = f"#{model['trial']} refitted on all {n:,} rows" if n else f"#{model['trial']} refitted"
     rows = [("model", f"{_near(Path(model['path']))}   {refitted}; its card is CARD.md")]
@@ -400,6 +403,11 @@ def asked(about: Mapping[str, Any], objectives: Sequence[Objective]) -> str:
     return f"{about['function']}, {goal}" if "function" in about else goal
 
 
+def prepared(rows: Sequence[Mapping[str, Any]] | None) -> list[Row]:
+    """What is put between the table and the estimator, column by column, and why; `rows` as `Preparation.to_json` has them."""
+    return [("prepared" if i == 0 else "", str(Prepared.of(row))) for i, row in enumerate(rows or ())]
+
+
 def describe(study: Looked, *, store: str | None = None) -> Summary:
     """A study at a glance: where it stands, the question, the best, and what to do next; `store` as in `summarize`."""
     spec, history, row = study.spec, study.history, study.row
@@ -411,6 +419,7 @@ def describe(study: Looked, *, store: str | None = None) -> Summary:
         for i, line in enumerate(spec.problem.space.describe().splitlines()[1:])
     ]
     lines += [
+        *prepared(study.facts.get("prepared")),
         ("search", f"{called(spec.algorithm)}, seed {spec.seed}"),
         ("budget", budgeted(spec.budget)),
         ("trials", f"{counts}, in {duration(row.seconds)}"),
@@ -707,6 +716,7 @@ def to_json(study: Looked) -> dict[str, Any]:
                 else {**trial_to_json(start), "error": score(start, objective).error},
                 "gain": None if found is None else asdict(found),
                 "plausible": [trial.number for trial in alike(history, shared)[0]] or None,
+                "prepared": study.facts.get("prepared"),
                 "model": study.facts.get("model"),
             }
         )

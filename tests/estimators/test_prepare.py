@@ -308,7 +308,7 @@ def test_a_person_can_read_what_happens_to_each_column_and_why():
         "id: left out (a running number)",
         "uuid: left out (120 different texts in 120 rows)",
         "size: standardised (numbers)",
-        "colour: an indicator for each, the rarest of more than 30 sharing one (2 categories;",
+        "colour: an indicator for each (2 categories;",
         "grade: numbered in their order, standardised (3 ordered categories)",
         "iso: days since 2000, and the place in the year, the week and the day on a circle",
         "price: read as numbers, standardised, gaps filled with the median, and marked "

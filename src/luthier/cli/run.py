@@ -78,18 +78,23 @@ def run(
 
 def _header(study: StudyFile, objective: Any) -> tuple[str, list[tuple[str, str]]]:
     """What is going to happen."""
+    from luthier.estimators.prepare import preparation
     from luthier.objectives.crossval import CrossValidation
     from luthier.store.url import home
     from luthier.study import Objective
-    from luthier.summary import asked, duration, plural, shortened
+    from luthier.summary import asked, duration, plural, prepared, shortened
 
     goals = [Objective(metric, "min", study.noisy) for metric in study.minimize]
     goals += [Objective(metric, "max", study.noisy) for metric in study.maximize]
     space, folds, whose = study.space, 0, ""
+    rows: list[tuple[str, str]] = []
     about: dict[str, Any] = {"function": study.function}
     if isinstance(objective, CrossValidation):
         goals = goals or [replace(objective.default_objective(), noisy=study.noisy)]
         about, folds = objective.about, objective.folds
+        data = objective.data
+        in_front = preparation(objective.estimator, data.X, data.y, getattr(objective, "preprocess", "auto"))
+        rows = prepared(in_front.to_json()) or [("prepared", str(in_front))]
         if space is None:
             space, whose = objective.space(), ", recommended for this estimator"
     budget, names = study.budget, list(space or ())
@@ -101,6 +106,7 @@ def _header(study: StudyFile, objective: Any) -> tuple[str, list[tuple[str, str]
     ends += [] if budget.seconds is None else [duration(budget.seconds)]
     ends += [] if budget.until is None else ["until gains are below the noise"]
     return f"Tuning {asked(about, goals)}", [
+        *rows,
         (
             "space",
             f"{plural(len(names), 'parameter')}{whose}: {shortened(', '.join(names), 40 if whose else 70)}",

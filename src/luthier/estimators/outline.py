@@ -27,6 +27,7 @@ def outline(data: Data, rows: int | None = None) -> dict[str, Any]:
     else:
         checks = _by_column(X)
     return {
+        "fingerprint": data.fingerprint if len(y) == data.rows else None,
         "rows": len(y),
         "width": data.columns,
         "columns": names,
@@ -37,9 +38,9 @@ def outline(data: Data, rows: int | None = None) -> dict[str, Any]:
 
 def changed(there: Mapping[str, Any], data: Data) -> str:
     """What is different in `data` from the one of which `there` is the outline, in words; empty where nothing is."""
-    here = outline(data)
-    if here == there:
+    if there["fingerprint"] == data.fingerprint:
         return ""
+    here = outline(data)
     said = []
     if there["width"] != here["width"] or there["columns"] != here["columns"]:
         said.append(_columns(there, here))
@@ -47,12 +48,13 @@ def changed(there: Mapping[str, Any], data: Data) -> str:
         said.append(_rows(there, data))
     else:
         said.append(_values(there, here))
-    return "; ".join(text for text in said if text)
+    return "; ".join(text for text in said if text) or "other values"
 
 
 def _rows(there: Mapping[str, Any], data: Data) -> str:
     text = f"{there['rows']:,} rows there, {data.rows:,} here"
-    if data.rows > there["rows"] and outline(data, there["rows"]) == there:
+    first = {"fingerprint": there["fingerprint"]}
+    if data.rows > there["rows"] and outline(data, there["rows"]) | first == there:
         text += ", of which the first are the same"
     return text
 

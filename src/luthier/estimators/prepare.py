@@ -50,6 +50,11 @@ class Prepared:
     done: str
     why: str
 
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Prepared:
+        """From what `Preparation.to_json` made of it."""
+        return cls(tuple(row["columns"]), row["kind"], row["done"], row["why"])
+
     def __str__(self) -> str:
         names = ", ".join(self.columns[:6]) + (
             f" and {len(self.columns) - 6} more" if len(self.columns) > 6 else ""
@@ -347,7 +352,7 @@ def _in_order(group: list[Column], X: Any) -> Any:
     )
 
 
-def _categories(wants: _Wants) -> tuple[str, list[Any]]:
+def _categories(wants: _Wants, many: bool = False) -> tuple[str, list[Any]]:
     from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
     if wants.form == "trees":
@@ -355,14 +360,14 @@ def _categories(wants: _Wants) -> tuple[str, list[Any]]:
             OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-2)
         ]
     encoder = OneHotEncoder(handle_unknown="infrequent_if_exist", max_categories=MANY, sparse_output=False)
-    return f"an indicator for each, the rarest of more than {MANY} sharing one", [encoder]
+    return "an indicator for each" + f", the rarest of more than {MANY} sharing one" * many, [encoder]
 
 
 def _many(wants: _Wants) -> tuple[str, list[Any]]:
     from sklearn.preprocessing import TargetEncoder
 
     if wants.targets is None:
-        return _categories(wants)
+        return _categories(wants, many=True)
     encoder = TargetEncoder(target_type=wants.targets, **_shuffled(TargetEncoder))
     done = "the mean target of each, shrunk, and of other rows than the row's own"
     return _said([done] + [_SCALING] * wants.scale), [encoder, *_scaled(wants.scale)]

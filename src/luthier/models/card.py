@@ -33,6 +33,7 @@ def card(manifest: Mapping[str, Any], events: Sequence[Event] = ()) -> str:
             _line("Rows left out for want of a target", data.get("dropped")),
             _line("Fingerprint", data.get("fingerprint")),
             "",
+            *_prepared(manifest.get("prepared")),
             "## Training",
             "",
             _line("Estimator", manifest.get("estimator")),
@@ -146,6 +147,18 @@ def _line(label: str, value: Any) -> str:
 
 def _joined(values: Any) -> str | None:
     return None if not values else ", ".join(map(str, values))
+
+
+def _prepared(rows: Sequence[Mapping[str, Any]] | None) -> list[str]:
+    """What is put in front of the estimator, as `Preparation.to_json` has it."""
+    if rows is None:
+        return []
+    lines = [
+        f"| {', '.join(row['columns']) or 'all'} | {row['done']} | {row['why']} |".replace("\n", " ")
+        for row in rows
+    ]
+    table = ["| columns | what is done | why |", "| --- | --- | --- |", *lines] if lines else ["Nothing is."]
+    return ["## Prepared for the estimator", "", *table, ""]
 
 
 def _params(params: Mapping[str, Any] | None) -> list[str]:
