@@ -33,7 +33,9 @@ from luthier.engine.engine import Engine, Watcher
 from luthier.engine.mind import Mind, replay
 from luthier.engine.plan import End
 from luthier.engine.rules import Rules
-from luthier.errors import InvalidStudy, LuthierError, ObjectiveFailed, Stop, StoreError
+from luthier.errors import InvalidStudy, LuthierError, ObjectiveFailed, SpecMismatch, Stop, StoreError
+from luthier.estimators.outline import changed, outline
+from luthier.estimators.prepare import preparation
 from luthier.executors import Executor, Inline, Processes
 from luthier.expected import best_of, predict
 from luthier.models import Keep, Kept, keep_models
@@ -132,12 +134,14 @@ def tune(
     objectives = _objectives(minimize, maximize, noisy)
     budget = _budget(trials, seconds, failures, target, until)
     earlier, facts = _earlier(name, store)
+    table: dict[str, Any] = {}
     points = [Proposal(dict(point), tag={"by": "start"}) for point in start]
     if isinstance(objective, CrossValidation):
         objectives = objectives or (replace(objective.default_objective(), noisy=noisy),)
         objective = objective.scored_by([o.metric for o in objectives])
         space = objective.space() if space is None else _space(space)
         objective.check(space)
+        table = _table(name, facts, objective, say=bool(progress))
         if "splits" in facts:
             objective = objective.with_splits(facts["splits"])
         if not _is_grid(algorithm):
@@ -187,7 +191,7 @@ def tune(
         )
     if isinstance(objective, CrossValidation):
         if "splits" not in facts:
-            study.store.remember(study.name, {"splits": objective.packed_splits})
+            study.store.remember(study.name, {"splits": objective.packed_splits, **table})
         task = objective.keeping(study.keep_predictions(new="splits" not in facts))
     end = study.work(task, executor, progress=progress, rules=rules)
     if isinstance(objective, CrossValidation) and name is not None and end.word != "interrupted":
@@ -593,6 +597,29 @@ def _earlier(name: str | None, store: str | None) -> tuple[Budget, dict[str, Any
         return study.spec.budget, study.facts
     finally:
         study.close()
+
+
+def _table(
+    name: str | None, facts: Mapping[str, Any], objective: CrossValidation, *, say: bool
+) -> dict[str, Any]:
+    """What to remember of the table and of what is put in front of the estimator, to say later what is different.
+
+    Raises SpecMismatch where the study was begun with another table, or with this one prepared otherwise.
+    """
+    data, preprocess = objective.data, getattr(objective, "preprocess", "auto")
+    found = preparation(objective.estimator, data.X, data.y, preprocess)
+    other = ""
+    if "data" in facts and (differs := changed(facts["data"], data)):
+        other = f"other data: {differs}"
+    elif facts.get("prepared", found.to_json()) != found.to_json():
+        other = f"the data prepared otherwise; now it would be so:\n{found}\n"
+    if other:
+        raise SpecMismatch(
+            f"study {name!r} was begun with {other}. Use another name, or `luthier delete {name}` to start over."
+        )
+    for note in found.notes if say else ():
+        _say_once(note)
+    return {"data": outline(data), "prepared": found.to_json()}
 
 
 def _path(function: Callable[..., Any]) -> str:
