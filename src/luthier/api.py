@@ -132,8 +132,8 @@ def tune(
         inline = workers == 1 and not limited
         executor = Inline() if inline else Processes(workers, trial_seconds, trial_memory)
     objectives = _objectives(minimize, maximize, noisy)
-    budget = _budget(trials, seconds, failures, target, until)
-    earlier, facts = _earlier(name, store)
+    budget = as_budget(trials, seconds, failures, target, until)
+    before, facts = earlier(name, store)
     table: dict[str, Any] = {}
     points = [Proposal(dict(point), tag={"by": "start"}) for point in start]
     if isinstance(objective, CrossValidation):
@@ -158,7 +158,7 @@ def tune(
         about = {"function": _path(objective)}
     for point in start:
         space.check(point)
-    if budget.endless and not _is_grid(algorithm) and earlier.endless:
+    if budget.endless and not _is_grid(algorithm) and before.endless:
         raise InvalidStudy(
             "the study would never end. Give it a budget: trials=100, seconds=600, seconds='auto' or target=0.01."
         )
@@ -561,13 +561,14 @@ def _space(given: Space | Mapping[str, Any]) -> Space:
     return given if isinstance(given, Space) else Space(given)
 
 
-def _budget(
+def as_budget(
     trials: int | None,
     seconds: float | Literal["auto"] | None,
-    failures: int | None,
-    target: float | None,
-    until: Literal["noise"] | None,
+    failures: int | None = None,
+    target: float | None = None,
+    until: Literal["noise"] | None = None,
 ) -> Budget:
+    """The budget in the words of `tune`: `seconds="auto"` is until noise."""
     if isinstance(seconds, str):
         if seconds != "auto":
             raise InvalidStudy(f"seconds is {seconds!r}. Use a number above 0, or 'auto'.")
@@ -583,7 +584,7 @@ def _is_grid(algorithm: str | Algorithm) -> bool:
     return plugins.named(plugins.algorithm(algorithm)).name == "grid"
 
 
-def _earlier(name: str | None, store: str | None) -> tuple[Budget, dict[str, Any]]:
+def earlier(name: str | None, store: str | None) -> tuple[Budget, dict[str, Any]]:
     """The budget and the facts of the study that goes on with this call; of none, if it is new."""
     try:
         study = load(name, store) if name is not None else None

@@ -38,7 +38,8 @@ import numpy as np
 
 from luthier.errors import InvalidStudy
 from luthier.estimators.named import estimator_path, library
-from luthier.space import Choice, Float, Int, Parameter, Space, When
+from luthier.estimators.params import as_scalar, default_params
+from luthier.space import Choice, Const, Float, Int, Parameter, Scalar, Space, When
 from luthier.space.space import replace_when
 
 Parameters = dict[str, Parameter]
@@ -65,6 +66,44 @@ def recommended_space(estimator: Any, X: Any = None) -> Space:
             for name, parameter in make(inner, before(estimator, X)).items()
         }
     )
+
+
+def own_point(estimator: Any, space: Space, rows: Callable[[], Any] = lambda: None) -> dict[str, Scalar]:
+    """The estimator's own values of the parameters of the space, whether or not the space allows them.
+
+    Constants have the value that the space gives them; what is no scalar is left out. gamma="scale" of an SVM becomes the number
+    that it stands for on the `rows` that it will see.
+    """
+    values = default_params(estimator)
+    point: dict[str, Scalar] = {}
+    for name in space.order:
+        if not space.exists(name, point):
+            continue
+        parameter = space[name]
+        if isinstance(parameter, Const):
+            point[name] = parameter.value
+        elif name in values:
+            value = _own(estimator, name, values[name], parameter, rows)
+            if value is None or isinstance(value, bool | int | float | str):
+                point[name] = value
+    return {name: point[name] for name in space if name in point}
+
+
+def _own(estimator: Any, name: str, value: Any, parameter: Parameter, rows: Callable[[], Any]) -> Any:
+    """The value as the parameter of the space would have it."""
+    value = as_scalar(name, value.item() if isinstance(value, np.generic) else value)
+    prefix, inner = innermost(estimator)
+    if name == f"{prefix}gamma" and type(inner).__name__ in ("SVC", "SVR") and isinstance(parameter, Float):
+        seen = rows()
+        value = (None if seen is None else svm_gamma(value, before(estimator, seen))) or value
+    if isinstance(parameter, Float) and type(value) is int:
+        return float(value)
+    if isinstance(parameter, Int) and type(value) is float and value.is_integer():
+        return int(value)
+    for allowed in getattr(parameter, "values", ()):
+        if allowed == value and type(allowed) in (int, float) and type(value) in (int, float):
+            return allowed
+    return value
 
 
 def _under(prefix: str, parameter: Parameter) -> Parameter:

@@ -25,12 +25,12 @@ from luthier.clock import SystemClock
 from luthier.errors import DataError, InvalidStudy, MissingExtra, ObjectiveError, did_you_mean
 from luthier.estimators.data import Data, take_rows
 from luthier.estimators.named import as_estimator, estimator_path, library
-from luthier.estimators.params import as_scalar, check_names, default_params, set_params
+from luthier.estimators.params import check_names, set_params
 from luthier.estimators.prepare import with_preprocessing
-from luthier.estimators.recommended import before, innermost, recommended_space, svm_gamma
+from luthier.estimators.recommended import own_point, recommended_space
 from luthier.objectives.context import Context
 from luthier.objectives.folds import Fold, Predictions, in_numbers, over_folds, remembered
-from luthier.space import Const, Float, Int, Params, Scalar, Space
+from luthier.space import Params, Scalar, Space
 from luthier.study import Objective, StudySpec, Trial
 
 Indices = NDArray[np.int32]
@@ -111,9 +111,7 @@ class CrossValidation:
     @property
     def packed_splits(self) -> str:
         """The splits as text, to be kept with the study."""
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, *(part for split in self._splits for part in split))
-        return base64.b64encode(buffer.getvalue()).decode()
+        return pack_splits(self._splits)
 
     def with_splits(self, packed: str) -> CrossValidation:
         """The same cross-validation on the splits that a study was begun with, where its own were drawn by chance: by a
@@ -121,7 +119,7 @@ class CrossValidation:
         """
         if not self._by_chance:
             return self
-        splits = _unpacked(packed)
+        splits = unpack_splits(packed)
         if max(int(part.max()) for split in splits for part in split) >= self.data.rows:
             return self  # other data, which is said elsewhere
         other = copy(self)
@@ -182,19 +180,7 @@ class CrossValidation:
         Constants have the value that the space gives them; what is no scalar is left out, and so stays as
         it is. gamma="scale" of an SVM becomes the number that it stands for on these rows.
         """
-        values = default_params(self.estimator)
-        point: dict[str, Scalar] = {}
-        for name in space.order:
-            parameter = space[name]
-            if not space.exists(name, point):
-                continue
-            if isinstance(parameter, Const):
-                point[name] = parameter.value
-            elif name in values:
-                value = self._scalar(name, values[name], space)
-                if value is None or isinstance(value, bool | int | float | str):
-                    point[name] = value
-        return {name: point[name] for name in space if name in point}
+        return own_point(self.estimator, space, lambda: self._numbers(self.data.X))
 
     def check(self, space: Mapping[str, Any]) -> None:
         """Raise InvalidParams, with the near name, for a name in the space that is no parameter of the estimator."""
@@ -296,25 +282,6 @@ class CrossValidation:
                 f"{self.path} is neither a classifier nor a regressor, so there is no score by default. Give scoring=."
             )
         return "accuracy" if self.classifier else "r2"
-
-    def _scalar(self, name: str, value: Any, space: Space) -> Any:
-        parameter = space[name]
-        value = as_scalar(name, value.item() if isinstance(value, np.generic) else value)
-        prefix, inner = innermost(self.estimator)
-        if (
-            name == f"{prefix}gamma"
-            and type(inner).__name__ in ("SVC", "SVR")
-            and isinstance(parameter, Float)
-        ):
-            value = svm_gamma(value, before(self.estimator, self._numbers(self.data.X))) or value
-        if isinstance(parameter, Float) and type(value) is int:
-            return float(value)
-        if isinstance(parameter, Int) and type(value) is float and value.is_integer():
-            return int(value)
-        for allowed in getattr(parameter, "values", ()):
-            if allowed == value and type(allowed) in (int, float) and type(value) in (int, float):
-                return allowed
-        return value
 
 
 def standard_error(values: Sequence[float]) -> float | None:
@@ -442,11 +409,19 @@ def _splitter(cv: Any, data: Data, groups: Any, seed: int, classifier: bool) -> 
 
 def overlap(packed: str) -> float:
     """How many test rows there are to a training row in splits as a study keeps them: 1/(K-1) for K folds."""
-    splits = _unpacked(packed)
+    splits = unpack_splits(packed)
     return sum(len(test) for _, test in splits) / sum(len(train) for train, _ in splits)
 
 
-def _unpacked(packed: str) -> tuple[tuple[Indices, Indices], ...]:
+def pack_splits(splits: Sequence[tuple[Any, Any]]) -> str:
+    """Splits as text, as a study keeps them."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, *(part for split in splits for part in split))
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def unpack_splits(packed: str) -> tuple[tuple[Indices, Indices], ...]:
+    """The splits that `pack_splits` made text of."""
     with np.load(io.BytesIO(base64.b64decode(packed)), allow_pickle=False) as stored:
         parts = [stored[name] for name in stored.files]
     return tuple(zip(parts[::2], parts[1::2], strict=True))

@@ -51,7 +51,8 @@ def over_folds(
             trial.report(number, fold.metrics)
             known = fold.metrics
         scores.append(known)
-    return {name: math.fsum(fold[name] for fold in scores) / folds for name in scores[0]}
+    names = dict.fromkeys(name for fold in scores for name in fold)
+    return {name: math.fsum(fold.get(name, math.nan) for fold in scores) / folds for name in names}
 
 
 # --- what was predicted ------------------------------------------------------------------------

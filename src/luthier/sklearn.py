@@ -1,0 +1,479 @@
+"""LuthierSearchCV: a study in the place of GridSearchCV and RandomizedSearchCV, with one line changed."""
+
+from __future__ import annotations
+
+import math
+import numbers
+import warnings
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from typing import Any, ClassVar
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import get_config
+from sklearn.base import _fit_context, clone, is_classifier
+from sklearn.model_selection import check_cv
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures
+from sklearn.utils import check_random_state, get_tags, indexable
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_method_params, _num_samples
+
+from luthier import plugins
+from luthier.api import Study, as_budget, earlier, load
+from luthier.clock import SystemClock
+from luthier.errors import DataError, ObjectiveFailed
+from luthier.estimators.data import Data, take_rows
+from luthier.estimators.distributions import GRID, Translation, translated
+from luthier.estimators.named import estimator_path
+from luthier.estimators.params import check_names, default_params
+from luthier.estimators.recommended import own_point, recommended_space
+from luthier.executors import Inline, Processes
+from luthier.objectives.crossval import pack_splits, repr_of, standard_error, unpack_splits
+from luthier.objectives.estimator import ANY, TIMES, TRAIN, EstimatorTask
+from luthier.objectives.folds import Predictions
+from luthier.space import Params
+from luthier.stopping import Race, StoppingPolicy
+from luthier.stopping.race import MIN_FOLDS
+from luthier.study import Proposal, State, Trial
+
+Floats = NDArray[np.float64]
+Splits = Sequence[tuple[Any, Any]]
+Folds = Mapping[int, Mapping[int, Mapping[str, float]]]
+"""Trial -> fold -> what was scored and measured."""
+
+
+class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
+    """Finds the parameters of an estimator as GridSearchCV and RandomizedSearchCV do, in fewer fits, by a study of Luthier's.
+
+    What those take and give is taken and given here too: any splitter, scorers by name, callables, several at once, sample weights and
+    other metadata, pipelines with `step__param`, `cv_results_`, `best_*`, prediction by the refitted estimator. The differences:
+
+    - `space` is a `Space`, a dict of lists, scipy distributions and parameters of Luthier's, or a list of dicts; None takes the
+      recommended one for the estimator. `trials` is how many candidates are tried, `seconds` how long; `algorithm="grid"` tries all.
+    - The estimator's own parameters are the first candidate, where the space holds them.
+    - With `race`, from three folds on, candidates that will not become the best are given up after the folds that show it;
+      False runs every fold, and any stopping policy may be given. In `cv_results_` the folds that were not run are NaN,
+      `n_folds_run` counts those that were, and the mean is what it would have come to: that of the best candidate plus the mean
+      distance on the folds both have. `se` is the standard error of the mean.
+    - With a `name` the study is kept in `store` and survives a crash: the same `fit` again goes on where it was, and one that is
+      complete costs a refit. Other data or another question under the name raise SpecMismatch. Ctrl-C ends the search in
+      order, and what was found by then is the result.
+    - `random_state=None` is seed 0: the same call gives the same study. `n_jobs` candidates run at once, in processes.
+
+    `study_` is the study itself, with everything that a study can tell; `cv_results_["trial"]` are its trials' numbers.
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseSearchCV._parameter_constraints,
+        "space": "no_validation",
+        "trials": [Interval(numbers.Integral, 1, None, closed="left"), None],
+        "seconds": [Interval(numbers.Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
+        "algorithm": "no_validation",
+        "race": "no_validation",
+        "name": [str, None],
+        "store": [str, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator: Any,
+        space: Any = None,
+        *,
+        trials: int | None = 50,
+        seconds: float | None = None,
+        algorithm: Any = "auto",
+        cv: Any = None,
+        scoring: Any = None,
+        refit: Any = True,
+        n_jobs: int | None = None,
+        race: Any = True,
+        name: str | None = None,
+        store: str | None = None,
+        random_state: Any = None,
+        error_score: Any = np.nan,
+        return_train_score: bool = False,
+        verbose: int = 0,
+        pre_dispatch: int | str = "2*n_jobs",
+    ) -> None:
+        super().__init__(
+            estimator=estimator,
+            scoring=scoring,
+            n_jobs=n_jobs,
+            refit=refit,
+            cv=cv,
+            verbose=verbose,
+            pre_dispatch=pre_dispatch,
+            error_score=error_score,
+            return_train_score=return_train_score,
+        )
+        self.space = space
+        self.trials = trials
+        self.seconds = seconds
+        self.algorithm = algorithm
+        self.race = race
+        self.name = name
+        self.store = store
+        self.random_state = random_state
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags = deepcopy(get_tags(self.estimator).target_tags)
+        return tags
+
+    @_fit_context(prefer_skip_nested_validation=False)  # type: ignore[untyped-decorator]
+    def fit(self, X: Any, y: Any = None, **params: Any) -> LuthierSearchCV:
+        """Search, and fit the best candidate to all rows unless `refit` is False.
+
+        `params` go to the estimator's `fit`, to the scorers and to the splitter as in GridSearchCV; what has a value for each row is
+        split along with the rows.
+        """
+        scorer, refit_metric = self._get_scorers()
+        X, y = indexable(X, y)
+        params = _check_method_params(X, params=params)
+        routed = self._get_routed_params_for_fit(params)
+        metric = self._metric()
+        study, task = self._start(X, y, scorer, metric, params, routed)
+        self._study = study
+        self._work(study, task)
+        candidates = [trial for trial in study.trials if _counts(trial)]
+        if not candidates:
+            raise KeyboardInterrupt("the search was interrupted before any candidate was scored")
+        self._say_what_failed(task, candidates)
+        names = _names(candidates) or [metric]
+        self.multimetric_ = self._is_several(scorer, names)
+        if self.multimetric_ and metric == ANY:
+            names.remove(ANY)
+        if callable(self.scoring) and self.multimetric_:
+            self._check_refit_for_multimetric(names)
+            refit_metric = self.refit
+        self.cv_results_ = self._results(study, task, candidates, names)
+        self.scorer_ = getattr(scorer, "_scorers", scorer)
+        if self.refit or not self.multimetric_:
+            self._choose(study, candidates, refit_metric)
+        if self.refit:
+            self._refit(X, y, routed.estimator.fit)
+        return self
+
+    # --- the study ---------------------------------------------------------------------------
+
+    @property
+    def study_(self) -> Study:
+        """The study behind the search; after pickling only that of a search with a name."""
+        if "_study" not in vars(self):
+            if self.name is None or not hasattr(self, "cv_results_"):
+                raise AttributeError(
+                    "there is no study here: the search was not fitted, or was pickled without a name"
+                )
+            self._study = load(self.name, self.store)
+        return self._study
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the study, which is in its store."""
+        return {name: value for name, value in super().__getstate__().items() if name != "_study"}
+
+    def _metric(self) -> str:
+        """What the score to be optimised is called in the study."""
+        if isinstance(self.refit, str):
+            return self.refit
+        if self.scoring is None or callable(self.scoring):
+            return ANY
+        return self.scoring if isinstance(self.scoring, str) else next(iter(self.scoring))
+
+    def _start(
+        self, X: Any, y: Any, scorer: Any, metric: str, params: Mapping[str, Any], routed: Any
+    ) -> tuple[Study, EstimatorTask]:
+        """The study, new or gone on with, and what is to be done for each of its trials."""
+        _, facts = earlier(self.name, self.store)
+        splits = self._splits(X, y, routed.splitter.split, facts)
+        seed = (
+            0 if self.random_state is None else int(check_random_state(self.random_state).randint(2**31 - 1))
+        )
+        translation, first = self._translation(X, y, splits, seed)
+        packed = pack_splits(splits)
+        study = Study(
+            translation.space,
+            maximize=metric,
+            algorithm=self.algorithm,
+            name=self.name,
+            store=self.store,
+            seed=seed,
+            start=[Proposal(first, tag={"by": "defaults"})] if first is not None else [],
+            stopping=self._stopping(splits),
+            budget=as_budget(self.trials, self.seconds, failures=1 if self.error_score == "raise" else None),
+            about={} if self.name is None else self._about(X, y, params, packed),
+        )
+        new = "splits" not in facts
+        if new:
+            study.store.remember(study.name, {"splits": packed})
+        task = EstimatorTask(
+            clone(self.estimator),
+            X,
+            y,
+            splits,
+            scorer,
+            metric,
+            translation,
+            fit_params=routed.estimator.fit,
+            score_params=routed.scorer.score,
+            error_score=self.error_score,
+            train_scores=self.return_train_score,
+            verbose=self.verbose,
+            settings=get_config(),
+            classes=np.unique(y) if is_classifier(self.estimator) and np.ndim(y) == 1 else None,
+        )
+        groups = routed.splitter.split.get("groups")
+        return study, task.keeping(Predictions(study.keep_predictions(new)), groups)
+
+    def _splits(self, X: Any, y: Any, split_params: Mapping[str, Any], facts: Mapping[str, Any]) -> Splits:
+        """Those the study began with, else those that the splitter gives now."""
+        cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
+        expected = cv.get_n_splits(X, y, **split_params)
+        splits = tuple((train, test) for train, test in cv.split(X, y, **split_params))
+        if len(splits) != expected:
+            raise ValueError(
+                f"cv.split and cv.get_n_splits return inconsistent results. Expected {expected} splits, got {len(splits)}"
+            )
+        if not splits:
+            raise ValueError("No fits were performed. Was the CV iterator empty? Were there no candidates?")
+        self.n_splits_ = len(splits)
+        known = unpack_splits(facts["splits"]) if "splits" in facts else splits
+        return known if [len(test) for _, test in known] == [len(test) for _, test in splits] else splits
+
+    def _translation(self, X: Any, y: Any, splits: Splits, seed: int) -> tuple[Translation, Params | None]:
+        """The space, and the estimator's own parameters in it."""
+        if self.space is None:
+            rows = _numbers(X, min((train for train, _ in splits), key=len))
+            space = recommended_space(self.estimator, rows)
+            own = own_point(self.estimator, space, lambda: _numbers(X))
+            return Translation(space), own if space.allows(own) else None
+        translation = translated(self.space, seed)
+        self._check_names(translation)
+        if plugins.named(plugins.algorithm(self.algorithm)).name == "grid":
+            return translation, None
+        return translation, translation.point(default_params(self.estimator))
+
+    def _check_names(self, translation: Translation) -> None:
+        """Raise InvalidParams, with the near name, for a name that the estimator does not take."""
+        for grid in translation.grids or (None,):
+            keep = {} if grid is None else {GRID: grid}
+            params = translation.params(translation.space.sample(np.random.default_rng(0), keep))
+            try:
+                clone(self.estimator).set_params(**clone(params, safe=False))
+            except ValueError:
+                check_names(self.estimator, [name for name in params if not _belongs_to(name, params)])
+                raise
+
+    def _stopping(self, splits: Splits) -> StoppingPolicy | None:
+        if self.race is True or self.race is False:
+            return Race() if self.race and len(splits) >= MIN_FOLDS else None
+        return plugins.policy(self.race)
+
+    def _about(self, X: Any, y: Any, params: Mapping[str, Any], packed: str) -> dict[str, Any]:
+        """What makes it the same question tomorrow."""
+        return {
+            "estimator": estimator_path(self.estimator),
+            "fixed": repr_of(self.estimator),
+            "rows": _num_samples(X),
+            "fingerprint": _fingerprint(X, y),
+            "fit_params": joblib.hash(dict(params)) if params else None,
+            "cv": _words(self.cv),
+            "folds": self.n_splits_,
+            "splits": joblib.hash(packed),
+            "scoring": _words(self.scoring),
+            "train_scores": self.return_train_score,
+        }
+
+    def _work(self, study: Study, task: EstimatorTask) -> None:
+        workers = joblib.effective_n_jobs(self.n_jobs)
+        if self.verbose > 0:
+            print(f"Fitting {self.n_splits_} folds for each of up to {self.trials or 'many'} candidates")
+        try:
+            end = study.work(
+                task, Inline() if workers == 1 else Processes(workers), progress=self.verbose == 1
+            )
+        except ObjectiveFailed:
+            if not task.raised and not any(task.error(trial.number, 0) for trial in study.trials):
+                raise
+        else:
+            if end.word == "interrupted":
+                warnings.warn(
+                    f"The search was interrupted: it has scored {study.history.ended} candidates.",
+                    stacklevel=3,
+                )
+        for error in task.raised:
+            raise error
+        if self.error_score == "raise":
+            for trial in study.trials:
+                if trial.state is State.FAILED:
+                    raise ObjectiveFailed(f"{trial.reason}\n{trial.traceback or ''}".rstrip())
+
+    # --- what came of it ---------------------------------------------------------------------
+
+    def _say_what_failed(self, task: EstimatorTask, candidates: Sequence[Trial]) -> None:
+        """As scikit-learn does: a warning with every kind of error and how often, ValueError where nothing could be fitted."""
+        errors = [
+            {"fit_error": task.error(trial.number, report.step)}
+            for trial in candidates
+            for report in trial.reports
+        ]
+        _warn_or_raise_about_fit_failures(errors, self.error_score)
+
+    def _is_several(self, scorer: Any, names: Sequence[str]) -> bool:
+        """Whether a dict of scores was scored, which of a callable is known only now."""
+        if callable(self.scoring):
+            return len(names) > 1 or (isinstance(self.refit, str) and self.refit in names)
+        return hasattr(scorer, "_scorers")
+
+    def _results(
+        self, study: Study, task: EstimatorTask, candidates: Sequence[Trial], names: Sequence[str]
+    ) -> dict[str, Any]:
+        """`cv_results_`."""
+        run = np.array(
+            [[k in trial.reported(task.metric) for k in range(self.n_splits_)] for trial in candidates]
+        )
+        failed = np.array([trial.state is State.FAILED for trial in candidates])
+        leader = study.history.best()
+        place = None if leader is None else candidates.index(leader)
+        tables = {
+            name: self._table(candidates, name, failed & ~run.any(axis=1))
+            for name in dict.fromkeys(
+                [task.metric, *names, *(TRAIN + name for name in names if self.return_train_score), *TIMES]
+            )
+        }
+        whole = {
+            name: _foreseen(table, run, place, level=name in TIMES, worse=name == task.metric)
+            for name, table in tables.items()
+        }
+        out = [
+            _as_scikit_learn_has_it(
+                {name: table[i, k] for name, table in whole.items()}, names, self.multimetric_
+            )
+            for i in range(len(candidates))
+            for k in range(self.n_splits_)
+        ]
+        stopped = [trial.reason if trial.state is State.STOPPED else None for trial in candidates]
+        more = {
+            "trial": [trial.number for trial in candidates],
+            "n_folds_run": run.sum(axis=1),
+            "se": [_se(row) for row in tables[task.metric]],
+            "stopped": np.array(stopped, dtype=object),
+        }
+        points = [task.translation.params(trial.params) for trial in candidates]
+        results: dict[str, Any] = self._format_results(points, self.n_splits_, out, more)
+        # What was filled in has done its duty in the means; of the folds only those that were run are shown.
+        for key, values in results.items():
+            if key.startswith("split"):
+                values[~run[:, int(key.removeprefix("split").partition("_")[0])] & ~failed] = np.nan
+        for i in np.flatnonzero(run.any(axis=1) & ~run.all(axis=1)):
+            for key in [key for key in results if key.startswith("split0_")]:
+                scores = [results[key.replace("0", str(k), 1)][i] for k in np.flatnonzero(run[i])]
+                results["std_" + key.removeprefix("split0_")][i] = np.std(scores)
+        return results
+
+    def _table(self, candidates: Sequence[Trial], name: str, lost: Any) -> Floats:
+        """A score of every candidate and fold; NaN where the fold was not run. Shape (candidates, folds)."""
+        failure = math.nan if self.error_score == "raise" else float(self.error_score)
+        table = np.full((len(candidates), self.n_splits_), np.nan)
+        for row, trial in zip(table, candidates, strict=True):
+            for report in trial.reports:
+                row[report.step] = report.metrics.get(name, failure)
+        table[lost] = math.nan if name in TIMES else failure
+        return table
+
+    def _choose(self, study: Study, candidates: Sequence[Trial], refit_metric: Any) -> None:
+        best = study.history.best()
+        if callable(self.refit) or best is None:
+            self.best_index_ = self._select_best_index(self.refit, refit_metric, self.cv_results_)
+        else:
+            self.best_index_ = [trial.number for trial in candidates].index(best.number)
+        if not callable(self.refit):
+            self.best_score_ = self.cv_results_[f"mean_test_{refit_metric}"][self.best_index_]
+        self.best_params_ = self.cv_results_["params"][self.best_index_]
+
+    def _refit(self, X: Any, y: Any, fit_params: Mapping[str, Any]) -> None:
+        # The parameters are cloned too, for they may be estimators.
+        self.best_estimator_ = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
+        clock = SystemClock()
+        start = clock.now()
+        self.best_estimator_.fit(X, *([] if y is None else [y]), **fit_params)
+        self.refit_time_ = clock.now() - start
+        if hasattr(self.best_estimator_, "feature_names_in_"):
+            self.feature_names_in_ = self.best_estimator_.feature_names_in_
+
+
+# --- trials as candidates ----------------------------------------------------------------------
+
+
+def _counts(trial: Trial) -> bool:
+    """Whether there is anything to say of it: it ended, and not before it began."""
+    return trial.state.ended and (bool(trial.reports) or trial.state is State.FAILED)
+
+
+def _names(candidates: Sequence[Trial]) -> list[str]:
+    """The scores there are."""
+    found = dict.fromkeys(name for trial in candidates for report in trial.reports for name in report.metrics)
+    return [name for name in found if name not in TIMES and not name.startswith(TRAIN)]
+
+
+def _foreseen(table: Floats, run: Any, leader: int | None, *, level: bool, worse: bool) -> Floats:
+    """The table with what the folds that were not run would have come to: the leader's, at the mean distance on the others.
+
+    `level` fills in the mean itself; `worse` says that the leader would not lead if the distance were in favour of another: of
+    such a one nothing can be said.
+    """
+    if run.all() or (leader is None and not level):
+        return table
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of candidates without any fold
+        base = 0.0 if level else table[leader]
+        apart = np.nanmean(np.where(run, table - base, np.nan), axis=1, keepdims=True)
+    if worse:
+        apart[apart > 0] = np.nan
+    return np.where(run, table, base + apart)
+
+
+def _as_scikit_learn_has_it(fold: Mapping[str, float], names: Sequence[str], several: bool) -> dict[str, Any]:
+    """A fold as what scikit-learn's own evaluation of it gives."""
+    out: dict[str, Any] = {name: fold[name] for name in TIMES}
+    for kind, prefix in (("test_scores", ""), ("train_scores", TRAIN)):
+        scores = {name: fold[prefix + name] for name in names if prefix + name in fold}
+        out[kind] = scores if several else next(iter(scores.values()), math.nan)
+    return out
+
+
+def _se(row: Floats) -> float:
+    """The standard error of the mean of the folds that were run."""
+    error = standard_error(row[np.isfinite(row)].tolist())
+    return math.nan if error is None else error
+
+
+def _belongs_to(name: str, names: Any) -> bool:
+    """Whether the parameter is one of a step that is searched too, and so may not be there yet."""
+    return any(name != other and name.startswith(f"{other}__") for other in names)
+
+
+def _words(value: Any) -> str:
+    """The value in words that are the same tomorrow."""
+    name = getattr(value, "__qualname__", None)
+    return " ".join(repr(value).split()) if name is None else f"{value.__module__}:{name}"
+
+
+def _numbers(X: Any, rows: Any = None) -> Any:
+    """The rows of a table of numbers, by which recommended ranges go; None of anything else."""
+    if not hasattr(X, "shape") or len(X.shape) != 2 or not (hasattr(X, "iloc") or X.dtype.kind in "iuf"):
+        return None
+    if hasattr(X, "iloc") and not all(getattr(kind, "kind", "O") in "iuf" for kind in X.dtypes):
+        return None
+    return X if rows is None else take_rows(X, rows)
+
+
+def _fingerprint(X: Any, y: Any) -> str:
+    """Of any data that scikit-learn takes."""
+    try:
+        return Data.of(X, y).fingerprint
+    except (DataError, TypeError, ValueError, AttributeError):
+        return str(joblib.hash((X, y)))
