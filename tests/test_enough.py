@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from contextlib import closing
@@ -148,7 +149,10 @@ def test_without_a_model_it_ends_after_trials_in_vain() -> None:
         return 0.5
 
     assert enough(told(flat, 30)) is None
-    assert enough(told(flat, 35)) == "no gain in 30 trials; a budget in numbers, as trials=70, goes on"
+    assert (
+        enough(told(flat, 35))
+        == "no gain in the last 30 of 35 trials; a larger budget in trials or seconds goes on"
+    )
 
 
 def test_several_objectives_end_when_the_front_stands_still() -> None:
@@ -208,7 +212,7 @@ def test_it_goes_on_with_a_budget_in_numbers(tmp_path: Path) -> None:
     kept: dict[str, Any] = {"name": "on", "store": str(tmp_path / "studies.db")}
     first = tuned(**kept)
     n = len(first.trials)
-    assert f"as trials={2 * n}, goes on" in str(first.row.ended)
+    assert "a larger budget in trials or seconds goes on" in str(first.row.ended)
     assert len(tuned(seconds=None, trials=2 * n, **kept).trials) == 2 * n
     larger = tuned(seconds=None, trials=15 * n, until="noise", **kept)  # a fifth of that is to be used
     assert len(larger.trials) == 3 * n
@@ -232,7 +236,9 @@ def test_two_engines_agree(tmp_path: Path) -> None:
         said = enough(study.history)
         assert said is not None
         assert ends == [f"complete: {said}"] * 2
-        assert len(study.trials) <= int(said.split("trials=")[1].split(",")[0]) // 2 + 1
+        last = re.search(r"the last at (\d+) trials", said)
+        assert last is not None
+        assert len(study.trials) <= int(last[1]) + 2
 
 
 def test_a_deterministic_study_is_the_same_whatever_the_timing() -> None:
@@ -314,3 +320,11 @@ def test_what_it_cannot_mean_is_refused(given: dict[str, Any], sentence: str) ->
 def test_the_least_is_a_look() -> None:
     problem = Problem(PLANE, (Objective("loss", "min"),))
     assert [least(problem, Budget(trials=n)) for n in (10, 100, 101, 200)] == [20, 20, 25, 40]
+
+
+def test_a_study_that_has_gone_on_for_long_ends_where_it_would_have(tmp_path: Path) -> None:
+    kept: dict[str, Any] = {"name": "late", "store": str(tmp_path / "studies.db")}
+    whole = tuned()
+    assert len(tuned(trials=50, seconds=None, **kept).trials) == 50
+    late = tuned(**kept)
+    assert (len(late.trials), late.row.ended) == (50, whole.row.ended)

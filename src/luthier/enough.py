@@ -43,6 +43,7 @@ HUNDREDTH = 0.01
 CANDIDATES = 1024
 SAYS = ("the best possible gain", "no gain")
 """The sentences begin so."""
+GOES_ON = "a larger budget in trials or seconds goes on"
 
 
 def enough(history: History, overlap: float | None = None, budget: Budget | None = None) -> str | None:
@@ -113,7 +114,7 @@ class Looks:
             self._small = self._small + 1 if gain < yardstick.size else 0
             if self._small >= IN_A_ROW and len(ended) >= self.least:
                 said = f"{SAYS[0]}, {gain:.2g}, is below {yardstick}, for {IN_A_ROW} looks"
-                self.why = f"{said}; {_goes_on(ended)}"
+                self.why = f"{said}, the last at {len(ended)} trials; {GOES_ON}"
         else:
             self._small = 0
             if len(ended) >= self.least:
@@ -155,7 +156,7 @@ class Looks:
             return None
         losses = np.array([_losses(trial, problem) for trial in ended])
         if not np.isfinite(losses).any():
-            return f"{SAYS[1]}: none of {len(ended)} trials has a value; {_goes_on(ended)}"
+            return f"{SAYS[1]}: none of {len(ended)} trials has a value; {GOES_ON}"
         yardsticks = [self._yardstick(ended, objective) for objective in problem.objectives]
         slack = np.array([VAIN * yardstick.size for yardstick in yardsticks])
         before, latest = losses[:-patience], losses[-patience:]
@@ -163,7 +164,7 @@ class Looks:
             return None
         first = yardsticks[0]
         much = f" by more than {slack[0]:.2g}, a tenth of {first.name}," if first.size > 0 else ""
-        return f"{SAYS[1]}{much} in {patience} trials; {_goes_on(ended)}"
+        return f"{SAYS[1]}{much} in the last {patience} of {len(ended)} trials; {GOES_ON}"
 
     # --- what is too little ------------------------------------------------------------------
 
@@ -273,7 +274,3 @@ def _is_bad(trial: Trial, problem: Problem) -> bool:
     """Whether it came to nothing; one that was stopped might have come to something."""
     stopped = trial.state is State.STOPPED and not trial.metrics
     return not stopped and merit(trial, problem)[0] > 0
-
-
-def _goes_on(ended: Sequence[Trial]) -> str:
-    return f"a budget in numbers, as trials={2 * len(ended)}, goes on"
