@@ -59,6 +59,8 @@ def restore(content: bytes, format: str, *, trust: bool = False, what: str = "th
         raise ModelError(
             f"{what} needs {error.name}, which is not installed. Install it and load again."
         ) from error
+    except MemoryError:
+        raise  # of the process that a stranger's model is read in
     except Exception as error:
         raise ModelError(
             f"{what} cannot be restored: {error}. Was it saved with other library versions?"
@@ -78,8 +80,12 @@ _OTHERWISE = (
 def _check_types(content: bytes, holds: str, remedy: str) -> list[str]:
     try:
         found: list[str] = _skops().get_untrusted_types(data=content)
+    except MemoryError:
+        raise  # of the process that a stranger's model is read in
     except Exception as error:
-        raise ModelError(f"this is no skops file: {error}.") from error
+        raise ModelError(
+            f"this is no skops file: {str(error).rstrip('.') or type(error).__name__}."
+        ) from error
     unknown = sorted(set(found) - TRUSTED)
     if unknown:
         raise ModelError(f"{holds} types that Luthier does not trust: {', '.join(unknown)}. {remedy}")
