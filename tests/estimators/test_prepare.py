@@ -34,6 +34,7 @@ from luthier.estimators.columns import Dates
 from luthier.estimators.kinds import columns_of
 from luthier.estimators.leaks import leaks
 from luthier.estimators.prepare import form_of, preparation
+from luthier.models.card import card
 from luthier.models.trusted import TRUSTED
 
 ROWS = 120
@@ -405,3 +406,12 @@ def test_the_other_boosters_get_codes(name):
 def test_a_bundled_array_needs_nothing_but_a_scale():
     data = load_data("wine")
     assert steps(SVC(), data.X, data.y) == "all columns: standardised (they measure on different scales)"
+
+
+def test_the_card_of_a_model_says_what_is_put_in_front():
+    manifest = {"name": "m", "version": 1, "created": "now"}
+    rows = preparation(LogisticRegression(), table(), Y).to_json()
+    text = card({**manifest, "prepared": rows})
+    assert "| columns | what is done | why |" in text
+    assert "| uuid | left out | 120 different texts in 120 rows |" in text
+    assert "Prepared for the estimator\n\nNothing is." in card({**manifest, "prepared": []})

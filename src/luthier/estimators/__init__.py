@@ -4,12 +4,13 @@ from luthier.estimators.data import BUNDLED, Data, load_data
 from luthier.estimators.describe import Description, Hyperparameter, describe
 from luthier.estimators.named import as_estimator, estimator_path, load_estimator
 from luthier.estimators.params import set_params
-from luthier.estimators.prepare import with_preprocessing
+from luthier.estimators.prepare import Preparation, preparation, with_preprocessing
 from luthier.estimators.recommended import recommended_space
 
 __all__ = [
     "BUNDLED",
     "Data",
+    "Preparation",
     "Description",
     "Hyperparameter",
     "as_estimator",
@@ -19,5 +20,6 @@ __all__ = [
     "load_estimator",
     "recommended_space",
     "set_params",
+    "preparation",
     "with_preprocessing",
 ]

@@ -104,7 +104,9 @@ class Preparation:
         return "\n".join([*lines, *self.notes])
 
 
-def preparation(estimator: Any, X: Any, y: Any = None, preprocess: Preprocess = "auto") -> Preparation:
+def preparation(
+    estimator: Any, X: Any, y: Any = None, preprocess: Preprocess = "auto", *, notes: bool = True
+) -> Preparation:
     """What to put in front of `estimator` for these rows; the same for all its parameters, so it is made once a study.
 
     `preprocess` is "auto", "none", a mapping of columns to kinds ("number", "date", "category", "many", "drop", ...), the
@@ -112,10 +114,11 @@ def preparation(estimator: Any, X: Any, y: Any = None, preprocess: Preprocess = 
     ColumnTransformer, an encoder) nothing is asked: it gets the table. XGBoost, which reads only the classes 0, 1, 2, ...,
     is wrapped so that it takes and gives any labels.
 
-    Raises DataError for columns of which nothing can be made, InvalidStudy for a `preprocess` that means nothing.
+    Without `notes` nobody looks for columns that give the target away, which takes a pass over the table. Raises DataError
+    for columns of which nothing can be made, InvalidStudy for a `preprocess` that means nothing.
     """
     labels = y is not None and _needs_codes(estimator, y)
-    notes = tuple(leaks(X, y))
+    said = tuple(leaks(X, y)) if notes else ()
     if isinstance(preprocess, Mapping) or (isinstance(preprocess, str) and preprocess == "auto"):
         given = preprocess if isinstance(preprocess, Mapping) else {}
         if given and not is_frame(X):
@@ -123,12 +126,12 @@ def preparation(estimator: Any, X: Any, y: Any = None, preprocess: Preprocess = 
                 "preprocess names columns, and X is an array, whose columns have no names. Give a data frame."
             )
         step, rows = _automatic(estimator, X, y, given)
-        return Preparation(step, rows, notes, labels)
+        return Preparation(step, rows, said, labels)
     if isinstance(preprocess, str) and preprocess == "none":
-        return Preparation(None, (), notes, labels)
+        return Preparation(None, (), said, labels)
     if hasattr(preprocess, "fit") and hasattr(preprocess, "transform"):
         why = Prepared((), "", " ".join(repr(preprocess).split()), "as you said")
-        return Preparation(preprocess, (why,), notes, labels)
+        return Preparation(preprocess, (why,), said, labels)
     raise InvalidStudy(
         f'preprocess is {preprocess!r}. Use "auto", "none", a mapping of columns to kinds, or a transformer.'
     )
@@ -136,7 +139,7 @@ def preparation(estimator: Any, X: Any, y: Any = None, preprocess: Preprocess = 
 
 def with_preprocessing(estimator: Any, X: Any, y: Any = None, preprocess: Preprocess = "auto") -> Any:
     """The estimator as it is where it can read X and y well, else behind the steps it needs (`preparation`); not fitted."""
-    return preparation(estimator, X, y, preprocess).around(estimator)
+    return preparation(estimator, X, y, preprocess, notes=False).around(estimator)
 
 
 # --- what an estimator wants -------------------------------------------------------------------
