@@ -32,7 +32,7 @@ def test_the_study_file_of_the_tour_runs_and_its_commands_too(
     (tmp_path / "study.toml").write_text(blocks("toml")[0])
     for line in blocks("")[1].splitlines():
         words = line.partition("#")[0].split()
-        if "predict" in words:
+        if {"predict", "test"} & set(words):
             continue  # needs a table of the user's own
         for name in re.findall(r"`luthier ([^`]*)`", line):
             result = CliRunner().invoke(main, name.split())

@@ -11,11 +11,13 @@ from luthier.models import (
     history_of,
     list_models,
     load_model,
+    log,
     promote,
     rollback,
     save_model,
     show_model,
 )
+from luthier.models.log import Event
 from luthier.objectives.crossval import CrossValidation
 from tests.models.fruit import SCORED, TRAIN, data, keep
 
@@ -179,6 +181,25 @@ def test_the_number_of_a_deleted_version_is_never_used_again(tmp_path):
         show_model(tmp_path, "fruit")
     assert keep(tmp_path, 3, LOW).version == 4
     assert champion(tmp_path) == [4]
+
+
+def test_what_a_killed_process_left_is_no_version_and_is_swept_away(tmp_path):
+    for trial in range(2):
+        keep(tmp_path, trial, LOW)
+    folder = tmp_path / "models" / "fruit"
+    with log.locked(folder):
+        log.append(folder, Event("deleted", 2))  # and then it was killed
+    (folder / ".new-half").mkdir()
+    assert [model.version for model in list_models(tmp_path)] == [1]
+    assert keep(tmp_path, 2, LOW).version == 3
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", "1", "3", "log.jsonl"]
+
+
+def test_a_trial_is_saved_once(tmp_path):
+    assert keep(tmp_path, 0, LOW).version == 1
+    assert keep(tmp_path, 0, LOW).version == 1
+    assert keep(tmp_path, 1, LOW).version == 2
+    assert len(history_of(tmp_path, "fruit")) == 3
 
 
 def test_a_folder_without_a_log_goes_by_its_latest_version(tmp_path):

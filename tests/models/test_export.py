@@ -24,6 +24,7 @@ from luthier.errors import DataError, ModelError
 from luthier.estimators.data import Data
 from luthier.models import export_model, predict, save_model, score_model
 from luthier.models.signing import verified
+from luthier.objectives.crossval import CrossValidation
 from tests.models.fruit import TRAIN, data, keep, table
 
 
@@ -105,6 +106,21 @@ def test_a_regression_of_arrays_is_exported_too(tmp_path, bare):
     assert bare(folder, tmp_path / "in.csv", tmp_path / "out.csv").returncode == 0
     same(tmp_path, "line", tmp_path / "in.csv", tmp_path / "out.csv")
     assert json.loads((folder / "input_example.json").read_text())[0].keys() == {"x0", "x1", "x2"}
+
+
+def test_steps_of_our_own_go_with_the_model(tmp_path, bare):
+    made = table(60).assign(day=pd.date_range("2024-01-01", periods=60).astype(str), note="")
+    made["bought"] = pd.to_datetime(made.pop("day"))
+    made = made.drop(columns="note")
+    task = CrossValidation(LogisticRegression(), made.drop(columns="sold"), made["sold"], cv=2)
+    save_model(tmp_path, "dated", task.refit({}), meta={"task": "classification"}, data=task.data)
+    folder = export_model(tmp_path, "dated", tmp_path / "out")
+    assert (folder / "luthier" / "estimators" / "columns.py").is_file()
+    assert not (folder / "luthier" / "api.py").exists()
+    made.to_csv(tmp_path / "in.csv", index=False)
+    said = bare(folder, tmp_path / "in.csv", tmp_path / "out.csv")
+    assert said.returncode == 0, said.stderr
+    same(tmp_path, "dated", tmp_path / "in.csv", tmp_path / "out.csv")
 
 
 def test_what_an_exported_folder_cannot_read_it_says(tmp_path, bare):

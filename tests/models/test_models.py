@@ -87,7 +87,12 @@ def test_the_manifest_says_where_a_model_comes_from_and_what_it_reads(tmp_path):
     assert manifest["output"] == {"type": "class", "classes": list(range(10))}
     assert {"scikit-learn", "numpy", "skops"} <= set(manifest["libraries"])
     folder = tmp_path / "models" / "digits" / "1"
-    assert sorted(path.name for path in folder.iterdir()) == ["CARD.md", "SIGNATURE", "model.json", "model.skops"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "CARD.md",
+        "SIGNATURE",
+        "model.json",
+        "model.skops",
+    ]
     for name, digest in manifest["files"].items():
         assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
 
@@ -127,7 +132,9 @@ def test_a_study_hands_over_all_that_the_card_needs(tmp_path):
 def test_versions_count_up_and_older_ones_stay(tmp_path):
     for depth in (1, 2, 3):
         model = DecisionTreeClassifier(max_depth=depth).fit(DIGITS.X, DIGITS.y)
-        assert save_model(tmp_path, "digits", model, meta=META | {"trial": depth}, data=DIGITS).version == depth
+        assert (
+            save_model(tmp_path, "digits", model, meta=META | {"trial": depth}, data=DIGITS).version == depth
+        )
     assert load_model(tmp_path, "digits").max_depth == 1  # the champion
     assert load_model(tmp_path, "digits", 3).max_depth == 3
     save_model(tmp_path, "other", fitted(), meta=META, data=DIGITS)
@@ -151,7 +158,9 @@ def test_processes_that_save_at_once_get_versions_of_their_own(tmp_path):
     models = list_models(tmp_path)
     assert [model.version for model in models] == list(range(1, 11))
     assert [model.manifest["version"] for model in models] == list(range(1, 11))
-    assert [path.name for path in (tmp_path / "models" / "busy").iterdir() if path.name.startswith(".new")] == []
+    assert [
+        path.name for path in (tmp_path / "models" / "busy").iterdir() if path.name.startswith(".new")
+    ] == []
 
 
 def test_a_save_that_fails_half_way_leaves_nothing_to_be_seen(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from luthier.errors import InvalidStudy, did_you_mean
 from luthier.expected import best_of, ranking
 from luthier.models.champions import Verdict, challenge
 from luthier.models.manifest import origin
-from luthier.models.registry import ModelVersion, list_models, origins, save_model, show_model
+from luthier.models.registry import ModelVersion, history_of, numbers_of, origins, save_model, show_model
 from luthier.objectives.crossval import CrossValidation
 from luthier.study import History, Objective, State, StudySpec, Trial
 from luthier.study.pareto import front
@@ -173,7 +173,7 @@ def keep_models(
     goals = {name: "min" if sign < 0 else "max" for name, (_, sign) in objective.scorers.items()}
     found = chosen(keep, history, goals | {"fit_seconds": "min"}, best)
     known = origins(home, spec.name)
-    live = {model.version for model in list_models(home) if model.name == spec.name}
+    live = numbers_of(Path(home) / "models" / spec.name, history_of(home, spec.name))
     new, versions, reasons = [], {}, dict(found.reasons)
     for trial in found:
         about = objective.card(spec, trial)
