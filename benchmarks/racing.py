@@ -1,12 +1,16 @@
 """Racing: the share of folds run and the regret of the rules that give up a cross-validation early.
 
-    python benchmarks/racing.py [--configs 40] [--orders 100] [--pairs NAME...] [--confidence 0.9,0.95,0.99] [--improving]
+    python benchmarks/racing.py [--proposals random|default|live] [--keep FOLDER] [--rules NAME...] [--pairs NAME...]
 
-Random configurations from the recommended spaces, 10 folds, on data sets that ship with scikit-learn: every fold of every
-configuration is run once, then the rules see them in random orders, one trial at a time; with --improving in orders from worst to best
-with noise, as a good optimiser proposes them. Regret is the difference of the final mean to the best one's, in units of the score.
-Must hold: at most half of the folds, and fewer than the forgiving rule and the Wilcoxon test at no more regret; regret
-at most 1e-4 in the median; a check below 50 microseconds.
+26 pairs of a data set (shipped with scikit-learn, or generated) and a quick estimator, recommended spaces, 10 folds. `random`: the rules
+see configurations drawn at random, in random orders, one trial at a time. `default`: they see, in its order, what the default
+algorithm proposes when no rule is at work. `live`: it is told what the rule makes of its trials, and proposes accordingly; with
+`tune` itself in the place of the short loop used here if --tune is given. Every fold is scored once and kept in FOLDER.
+Regret is the difference of the final mean to the best one's - of the same configurations, live of all that was ever scored -
+in units of the score.
+
+Must hold: random at most half of the folds, with the default algorithm at most .65, each fewer than the forgiving rule and the Wilcoxon
+test at no more regret; regret at most 1e-4 in the median; a check below 50 microseconds.
 
 The forgiving rule is that of the paper (E. Bergman, L. Purucker, F. Hutter, AutoML 2024): the mean so far is worse than the incumbent's
 worst fold. The test is Optuna's WilcoxonPruner: paired, one-sided, p below 0.1, never the one with the best mean so far.
@@ -16,26 +20,46 @@ worst fold. The test is Optuna's WilcoxonPruner: paired, one-sided, p below 0.1,
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import os
 import statistics
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
 import numpy as np
-from numpy.typing import NDArray
 
-from luthier.objectives.crossval import CrossValidation
-from luthier.space import Int, Space
+import luthier as lt
+from luthier import plugins
+from luthier.engine.mind import Mind
+from luthier.space import Int, Params, Scalar, Space
 from luthier.stopping import Race, StoppingPolicy
-from luthier.study import History, Objective, Problem, Report, State, Trial
+from luthier.store.base import Changes
+from luthier.study import (
+    Budget,
+    History,
+    Named,
+    Objective,
+    Problem,
+    Proposal,
+    Report,
+    State,
+    StudySpec,
+    Trial,
+)
 
 FOLDS = 10
-Table = NDArray[np.float64]
+Folds = list[float]
+
+
+# --- the rules -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -46,8 +70,8 @@ class Forgiving:
         best = history.best()
         if best is None:
             return None
-        mean = statistics.fmean(report.metrics["score"] for report in trial.reports)
-        return "worse" if mean < min(report.metrics["score"] for report in best.reports) else None
+        mine, theirs = losses(trial, history), losses(best, history)
+        return "worse" if statistics.fmean(mine) > max(theirs) else None
 
 
 @dataclass(frozen=True)
@@ -64,160 +88,341 @@ class Wilcoxon:
         # No fewer than four differences can be significant.
         if best is None or len(trial.reports) < 4 or history.counts[State.COMPLETED] < self.startup:
             return None
-        apart = [
-            mine.metrics["score"] - theirs.metrics["score"]
-            for mine, theirs in zip(trial.reports, best.reports, strict=False)
-        ]
-        if sum(apart) >= 0 or not any(apart):
+        mine, theirs = losses(trial, history), losses(best, history)
+        apart = [a - b for a, b in zip(mine, theirs, strict=False)]
+        if sum(apart) <= 0 or not any(apart):
             return None
-        return "worse" if wilcoxon(apart, alternative="less", zero_method="zsplit").pvalue < self.p else None
+        return (
+            "worse" if wilcoxon(apart, alternative="greater", zero_method="zsplit").pvalue < self.p else None
+        )
 
 
-def play(table: Table, order: Sequence[int], policy: StoppingPolicy | None) -> tuple[float, float, float]:
-    """Share of folds run, regret, seconds per check."""
-    rows, folds = table.shape
-    history = History(Problem(Space(row=Int(0, rows - 1)), (Objective("score", "max"),)))
-    run = checks = 0
-    spent = 0.0
-    for number, row in enumerate(order):
-        trial = Trial(number, {"row": int(row)}, State.RUNNING, 1)
-        for fold, score in enumerate(table[row].tolist()):
-            trial = replace(trial, reports=(*trial.reports, Report(fold, {"score": score})))
-            run += 1
-            if policy is None or fold == folds - 1:
-                continue
-            start = time.perf_counter()
-            reason = policy.judge(trial, history)
-            spent += time.perf_counter() - start
-            checks += 1
-            if reason is not None:
-                ended = replace(trial, state=State.STOPPED, reason=reason)
-                break
-        else:
-            mean = float(table[row].mean())
-            ended = replace(trial, state=State.COMPLETED, metrics={"score": mean})
-        history.merge([ended], number + 1)
-    best = history.best()
-    assert best is not None
-    top = float(table.mean(axis=1).max())
-    regret = (top - best.metrics["score"]) / max(1.0, abs(top))  # an absolute error has a scale of its own
-    return run / table.size, regret, spent / max(checks, 1)
+def losses(trial: Trial, history: History) -> Folds:
+    """The trial's folds so far, the less the better."""
+    objective = history.problem.objective
+    return [objective.sign * score for score in trial.reported(objective.metric).values()]
 
 
-def pairs() -> dict[str, Callable[[], CrossValidation]]:
-    """Data set and estimator, small enough for hundreds of fits."""
+RULES: dict[str, StoppingPolicy | None] = {
+    "none": None,
+    "forgiving": Forgiving(),
+    "wilcoxon": Wilcoxon(),
+    "race": Race(),
+}
+
+
+# --- what is cross-validated ---------------------------------------------------------------------
+
+
+def pairs() -> dict[str, Callable[[], lt.CrossValidation]]:
+    """Data set and estimator, small enough for thousands of fits."""
     from sklearn import datasets as ds
-    from sklearn.ensemble import ExtraTreesClassifier, RandomForestRegressor
-    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.ensemble import (
+        ExtraTreesClassifier,
+        ExtraTreesRegressor,
+        RandomForestClassifier,
+        RandomForestRegressor,
+    )
+    from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge
     from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
     from sklearn.svm import SVC, SVR
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-    def of(load: Any, estimator: Any, scoring: str, rows: int | None = None) -> Callable[[], CrossValidation]:
-        def make() -> CrossValidation:
-            X, y = load(return_X_y=True)
+    def clusters() -> Any:
+        return ds.make_classification(300, 12, n_informative=4, flip_y=0.1, random_state=0)
+
+    sets: dict[str, Callable[[], Any]] = {
+        "iris": lambda: ds.load_iris(return_X_y=True),
+        "wine": lambda: ds.load_wine(return_X_y=True),
+        "cancer": lambda: ds.load_breast_cancer(return_X_y=True),
+        "digits": lambda: _part(ds.load_digits(return_X_y=True), 400),
+        "diabetes": lambda: ds.load_diabetes(return_X_y=True),
+        "clusters": clusters,
+        "moons": lambda: ds.make_moons(300, noise=0.3, random_state=0),
+        "friedman": lambda: ds.make_friedman1(300, noise=1.0, random_state=0),
+        "sparse": lambda: ds.make_regression(150, 30, n_informative=6, noise=40.0, random_state=0),
+    }
+
+    def of(data: str, estimator: Any, scoring: str) -> Callable[[], lt.CrossValidation]:
+        def make() -> lt.CrossValidation:
+            X, y = sets[data]()
             X = (X - X.mean(axis=0)) / np.where(X.std(axis=0) > 0, X.std(axis=0), 1.0)
-            if rows is not None:
-                kept = np.random.default_rng(0).permutation(len(X))[:rows]
-                X, y = X[kept], y[kept]
-            return CrossValidation(estimator, X, y, cv=FOLDS, scoring=scoring)
+            return lt.CrossValidation(estimator, X, y, cv=FOLDS, scoring=scoring)
 
         return make
 
-    bc, wine, digits, diabetes = (
-        ds.load_breast_cancer,
-        ds.load_wine,
-        ds.load_digits,
-        ds.load_diabetes,
-    )
-    few = {"n_estimators": 30}
+    logistic, few = LogisticRegression(max_iter=100), {"n_estimators": 15}
     return {
-        "breast_cancer-svc": of(bc, SVC(), "accuracy"),
-        "breast_cancer-logistic": of(bc, LogisticRegression(max_iter=200), "log_loss"),
-        "breast_cancer-knn": of(bc, KNeighborsClassifier(), "roc_auc"),
-        "breast_cancer-tree": of(bc, DecisionTreeClassifier(), "accuracy"),
-        "wine-svc": of(wine, SVC(), "accuracy"),
-        "wine-tree": of(wine, DecisionTreeClassifier(), "balanced_accuracy"),
-        "wine-logistic": of(wine, LogisticRegression(max_iter=200), "log_loss"),
-        "digits-svc": of(digits, SVC(), "accuracy", 600),
-        "digits-trees": of(digits, ExtraTreesClassifier(**few), "accuracy", 600),
-        "digits-knn": of(digits, KNeighborsClassifier(), "accuracy", 900),
-        "diabetes-svr": of(diabetes, SVR(), "r2"),
-        "diabetes-ridge": of(diabetes, Ridge(), "r2"),
-        "diabetes-tree": of(diabetes, DecisionTreeRegressor(), "neg_mean_absolute_error"),
-        "diabetes-knn": of(diabetes, KNeighborsRegressor(), "r2"),
-        "diabetes-forest": of(diabetes, RandomForestRegressor(**few), "r2"),
+        "cancer-svc": of("cancer", SVC(), "accuracy"),
+        "cancer-logistic": of("cancer", logistic, "log_loss"),
+        "cancer-knn": of("cancer", KNeighborsClassifier(), "roc_auc"),
+        "cancer-tree": of("cancer", DecisionTreeClassifier(), "accuracy"),
+        "wine-svc": of("wine", SVC(), "accuracy"),
+        "wine-tree": of("wine", DecisionTreeClassifier(), "balanced_accuracy"),
+        "wine-logistic": of("wine", logistic, "log_loss"),
+        "digits-svc": of("digits", SVC(), "accuracy"),
+        "digits-trees": of("digits", ExtraTreesClassifier(**few), "accuracy"),
+        "digits-knn": of("digits", KNeighborsClassifier(), "accuracy"),
+        "diabetes-svr": of("diabetes", SVR(), "r2"),
+        "diabetes-ridge": of("diabetes", Ridge(), "r2"),
+        "diabetes-tree": of("diabetes", DecisionTreeRegressor(), "neg_mean_absolute_error"),
+        "diabetes-knn": of("diabetes", KNeighborsRegressor(), "r2"),
+        "diabetes-forest": of("diabetes", RandomForestRegressor(**few), "r2"),
+        "iris-logistic": of("iris", logistic, "accuracy"),
+        "iris-tree": of("iris", DecisionTreeClassifier(), "accuracy"),
+        "clusters-svc": of("clusters", SVC(), "roc_auc"),
+        "clusters-knn": of("clusters", KNeighborsClassifier(), "f1"),
+        "clusters-forest": of("clusters", RandomForestClassifier(**few), "accuracy"),
+        "moons-svc": of("moons", SVC(), "accuracy"),
+        "moons-tree": of("moons", DecisionTreeClassifier(), "log_loss"),
+        "friedman-svr": of("friedman", SVR(), "neg_root_mean_squared_error"),
+        "friedman-trees": of("friedman", ExtraTreesRegressor(**few), "r2"),
+        "sparse-elastic": of("sparse", ElasticNet(), "r2"),
+        "sparse-knn": of("sparse", KNeighborsRegressor(), "r2"),
     }
 
 
-def scores(task: CrossValidation, configs: int, seed: int) -> Table:
-    """The score of each fold of random configurations, the greater the better."""
-    space, rng = task.space(), np.random.default_rng(seed)
-    (metric,) = task.scorers
-    sign = -1.0 if task.default_objective().goal == "min" else 1.0
-    rows = []
-    for _ in range(configs):
-        found: list[float] = []
-
-        def report(_step: int, metrics: Mapping[str, float], found: list[float] = found) -> None:
-            found.append(sign * metrics[metric])
-
-        params = {**space.sample(rng)}
-        if "n_estimators" in params:
-            params["n_estimators"] = 30
-        task(_Reported(params, report))  # type: ignore[arg-type]
-        rows.append(found)
-    return np.array(rows)
+def _part(Xy: tuple[Any, Any], rows: int) -> tuple[Any, Any]:
+    kept = np.random.default_rng(0).permutation(len(Xy[0]))[:rows]
+    return Xy[0][kept], Xy[1][kept]
 
 
-class _Reported:
+class Scores:
+    """The score of each fold of each configuration of a pair, found once."""
+
+    def __init__(self, pair: str, folder: str | None) -> None:
+        self.pair = pair
+        self._make = pairs()[pair]
+        self._task: lt.CrossValidation | None = None
+        self._path = None if folder is None else Path(folder) / f"{pair}.json"
+        self._known: dict[str, Folds] = {}
+        self._new = 0
+        if self._path is not None and self._path.exists():
+            self._known = json.loads(self._path.read_text())
+
+    @property
+    def task(self) -> lt.CrossValidation:
+        if self._task is None:
+            self._task = self._make()
+        return self._task
+
+    @property
+    def space(self) -> Space:
+        return Space({name: p for name, p in self.task.space().items() if name != "n_estimators"})
+
+    def __call__(self, params: Params) -> Folds:
+        key = json.dumps(dict(params), sort_keys=True)
+        if key not in self._known:
+            found: Folds = []
+            (metric,) = self.task.scorers
+            self.task(_Reporting(params, lambda _, metrics: found.append(metrics[metric])))  # type: ignore[arg-type]
+            self._known[key] = found
+            self._new += 1
+        return self._known[key]
+
+    def top(self) -> float:
+        """The least loss of all."""
+        sign = self.task.default_objective().sign
+        return min(sign * math.fsum(folds) / FOLDS for folds in self._known.values())
+
+    def keep(self) -> None:
+        if self._path is not None and self._new:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.write_text(json.dumps(self._known))
+            self._new = 0
+
+
+class _Reporting:
     """As much of a context as a cross-validation asks for."""
 
-    def __init__(self, params: Mapping[str, Any], report: Callable[..., None]) -> None:
+    def __init__(self, params: Params, report: Callable[[int, Mapping[str, float]], None]) -> None:
         self.params = params
         self.report = report
+        self.earlier: Mapping[int, Mapping[str, float]] = {}
 
 
-def orders(table: Table, count: int, improving: bool, seed: int) -> list[NDArray[np.intp]]:
-    """In which configurations come: at random, or from worst to best with noise of half their spread."""
-    rng = np.random.default_rng([seed, 1])
-    if not improving:
-        return [rng.permutation(len(table)) for _ in range(count)]
-    ranks = table.mean(axis=1).argsort().argsort()
-    return [np.argsort(ranks + rng.normal(0, len(table) / 4, len(table))) for _ in range(count)]
+# --- playing -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Played:
+    """Share of folds run, regret in units of the score, seconds per check."""
+
+    share: float
+    regret: float
+    check: float
+
+    @classmethod
+    def mean(cls, all_: Sequence[Played]) -> Played:
+        return cls(*(statistics.fmean(getattr(p, f) for p in all_) for f in ("share", "regret", "check")))
+
+
+def study(mind: Mind, trials: int, folds_of: Callable[[int, Params], Folds]) -> tuple[float, float]:
+    """Work through `trials` trials as an engine with one worker does; seconds per check, and the least loss."""
+    history, objective = mind.history, mind.spec.problem.objective
+    spent = checks = 0.0
+    for number in range(trials):
+        proposals = mind.think(1)
+        if not proposals:
+            break
+        trial = Trial(number, proposals[0].params, State.RUNNING, 1, tag=proposals[0].tag, seen=number)
+        scores, reason = folds_of(number, trial.params), None
+        for fold, score in enumerate(scores):
+            trial = replace(trial, reports=(*trial.reports, Report(fold, {objective.metric: score})))
+            if mind.policy is None or fold == FOLDS - 1:
+                continue
+            start = time.perf_counter()
+            reason = mind.policy.judge(trial, history)
+            spent, checks = spent + time.perf_counter() - start, checks + 1
+            if reason is not None:
+                break
+        if reason is None:
+            mean = math.fsum(scores) / FOLDS
+            trial = replace(trial, state=State.COMPLETED, metrics={objective.metric: mean})
+        else:
+            trial = replace(trial, state=State.STOPPED, reason=reason)
+        mind.learn(Changes([replace(trial, seq=number + 1)], number + 1, None, 0.0, Budget(trials=trials)))
+    best = history.best()
+    assert best is not None
+    return spent / max(checks, 1), objective.sign * best.metrics[objective.metric]
+
+
+def replayed(order: Sequence[Folds], objective: Objective, policy: StoppingPolicy | None) -> Played:
+    """A study whose configurations come in this order, whatever the rule makes of them."""
+    space = Space(row=Int(0, 10**6))
+    rows = tuple(Proposal({"row": row}) for row in range(len(order)))
+    spec = StudySpec("replayed", Problem(space, (objective,)), Named("random"), start=rows)
+    mind = Mind.start(spec, plugins.algorithm("random"), policy)
+    check, loss = study(mind, len(order), lambda number, _: order[number])
+    top = min(objective.sign * math.fsum(folds) / FOLDS for folds in order)
+    return Played(run(mind.history), regret(loss, top), check)
+
+
+def proposed(
+    scores: Scores, policy: StoppingPolicy | None, trials: int, seed: int
+) -> tuple[History, float, float]:
+    """A study of the default algorithm; its history, seconds per check, and the least loss."""
+    space, task = scores.space, scores.task
+    start = (Proposal(task.defaults(space), tag={"by": "defaults"}),)
+    problem = Problem(space, (task.default_objective(),))
+    spec = StudySpec("live", problem, Named("auto"), seed=seed, start=start)
+    mind = Mind.start(spec, plugins.algorithm("auto"), policy)
+    check, loss = study(mind, trials, lambda _, params: scores(params))
+    scores.keep()
+    return mind.history, check, loss
+
+
+def tuned(
+    scores: Scores, policy: StoppingPolicy | None, trials: int, seed: int
+) -> tuple[History, float, float]:
+    """The same by `tune` itself, which fits every fold that it asks for."""
+    found = lt.tune(scores.task, scores.space, trials=trials, seed=seed, stopping=policy, progress=False)
+    objective = found.spec.problem.objective
+    return found.history, 0.0, objective.sign * found.best.metrics[objective.metric]
+
+
+def run(history: History) -> float:
+    """The share of the folds that were run."""
+    return sum(len(trial.reports) for trial in history) / (FOLDS * len(history))
+
+
+def regret(loss: float, top: float) -> float:
+    """In units of the score; an error has a scale of its own."""
+    return (loss - top) / max(1.0, abs(top))
+
+
+def at_random(scores: Scores, configs: int, orders: int, seed: int) -> list[list[Folds]]:
+    """Random configurations in random orders."""
+    rng, space = np.random.default_rng(seed), scores.space
+    table = [scores({**space.sample(rng)}) for _ in range(configs)]
+    scores.keep()
+    return [[table[i] for i in np.random.default_rng([seed, n]).permutation(configs)] for n in range(orders)]
+
+
+def by_default(scores: Scores, trials: int, seeds: Sequence[int]) -> list[list[Folds]]:
+    """What the default algorithm proposes when every trial runs all its folds."""
+    return [[scores(trial.params) for trial in proposed(scores, None, trials, seed)[0]] for seed in seeds]
+
+
+# --- the tables ----------------------------------------------------------------------------------
+
+
+def rows(
+    args: argparse.Namespace, rules: Mapping[str, StoppingPolicy | None], pair: str
+) -> dict[str, Played]:
+    """What each rule comes to on a pair."""
+    scores = Scores(pair, args.keep)
+    seeds = range(1, args.seeds + 1)
+    if args.proposals == "live":
+        live = tuned if args.tune else proposed
+        found = {rule: [live(scores, rules[rule], args.trials, seed) for seed in seeds] for rule in rules}
+        top = scores.top() if not args.tune else min(f[2] for all_ in found.values() for f in all_)
+        return {
+            rule: Played.mean([Played(run(h), regret(loss, top), check) for h, check, loss in all_])
+            for rule, all_ in found.items()
+        }
+    if args.proposals == "random":
+        orders = at_random(scores, args.configs, args.orders, args.seed)
+    else:
+        orders = by_default(scores, args.trials, seeds)
+    objective = scores.task.default_objective()
+    # The test takes most of the time, and its share is known well enough from fewer orders.
+    few = {"wilcoxon": orders[:5]}
+    return {
+        rule: Played.mean([replayed(order, objective, policy) for order in few.get(rule, orders)])
+        for rule, policy in rules.items()
+    }
 
 
 def main() -> None:
-    known = pairs()
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--configs", type=int, default=40)
-    parser.add_argument("--orders", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--pairs", nargs="*", default=list(known), choices=list(known))
-    parser.add_argument("--confidence", default="0.95")
-    parser.add_argument("--improving", action="store_true")
+    known = list(pairs())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--proposals", choices=("random", "default", "live"), default="random")
+    parser.add_argument("--keep", help="a folder for the scores")
+    parser.add_argument("--configs", type=int, default=60)
+    parser.add_argument("--orders", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1, help="of the random configurations")
+    parser.add_argument("--trials", type=int, default=50, help="of the default algorithm")
+    parser.add_argument("--seeds", type=int, default=2, help="of the default algorithm: how many")
+    parser.add_argument("--pairs", nargs="*", default=known, choices=known)
+    parser.add_argument(
+        "--half", choices=("first", "second"), help="every second pair, to choose on or to confirm on"
+    )
+    parser.add_argument("--rules", nargs="*", default=["forgiving", "wilcoxon", "race"], choices=list(RULES))
+    parser.add_argument(
+        "--race", nargs="*", default=[], help="settings of other races, as confidence=0.9,startup=3"
+    )
+    parser.add_argument("--tune", action="store_true")
     args = parser.parse_args()
-    rules: dict[str, StoppingPolicy] = {"forgiving": Forgiving(), "Wilcoxon": Wilcoxon()}
-    rules |= {f"race {c}": Race(confidence=float(c)) for c in args.confidence.split(",")}
-    print("folds run / mean regret, in 1e-4 of the score")
-    print(f"{'':24}" + "".join(f"{rule:>16}" for rule in rules))
-    every: dict[str, list[tuple[float, float, float]]] = {rule: [] for rule in rules}
-    for pair in args.pairs:
-        table = scores(known[pair](), args.configs, args.seed)
-        ways = orders(table, args.orders, args.improving, args.seed)
-        cells = []
-        for rule, policy in rules.items():
-            # The test takes most of the time, and its share is known well enough from fewer orders.
-            seen = [play(table, way, policy) for way in (ways[:10] if rule == "Wilcoxon" else ways)]
-            mean = tuple(statistics.fmean(column) for column in zip(*seen, strict=True))
-            every[rule].append((mean[0], mean[1], mean[2]))
-            cells.append(f"{mean[0]:.2f} / {1e4 * mean[1]:.1f}")
-        print(f"{pair:24}" + "".join(f"{cell:>16}" for cell in cells), flush=True)
-    for what, column, scale in (("mean share", 0, 1), ("mean regret", 1, 1e4), ("us per check", 2, 1e6)):
-        means = [scale * statistics.fmean(row[column] for row in every[rule]) for rule in rules]
-        print(f"{what:24}" + "".join(f"{mean:16.2f}" for mean in means))
-    medians = [1e4 * statistics.median(row[1] for row in every[rule]) for rule in rules]
-    print(f"{'median regret':24}" + "".join(f"{median:16.2f}" for median in medians))
+    warnings.filterwarnings("ignore")
+    rules = {rule: RULES[rule] for rule in args.rules}
+    for text in args.race:
+        settings: dict[str, Scalar] = {
+            k: json.loads(v) for k, _, v in (s.partition("=") for s in text.split(","))
+        }
+        rules[text] = Race(**settings)  # type: ignore[arg-type]
+    taken = {None: args.pairs, "first": args.pairs[::2], "second": args.pairs[1::2]}[args.half]
+    print(
+        "folds run / mean regret, in 1e-4 of the score\n\n| |"
+        + "|".join(rules)
+        + "|\n"
+        + "|---" * (len(rules) + 1)
+        + "|"
+    )
+    every: dict[str, list[Played]] = {rule: [] for rule in rules}
+    for pair in taken:
+        found = rows(args, rules, pair)
+        for rule, played in found.items():
+            every[rule].append(played)
+        print(
+            f"| {pair} |" + "|".join(f" {p.share:.2f} / {1e4 * p.regret:.1f} " for p in found.values()) + "|",
+            flush=True,
+        )
+    means = [Played.mean(all_) for all_ in every.values()]
+    print("| **mean** |" + "|".join(f" {p.share:.3f} / {1e4 * p.regret:.2f} " for p in means) + "|")
+    medians = [statistics.median(1e4 * p.regret for p in all_) for all_ in every.values()]
+    print("| median regret |" + "|".join(f" {m:.2f} " for m in medians) + "|")
+    print("| microseconds a check |" + "|".join(f" {1e6 * p.check:.0f} " for p in means) + "|")
 
 
 if __name__ == "__main__":

@@ -77,6 +77,7 @@ class Engine:
         self._mind = Mind.start(spec, algorithm, policy, overlap)
         self._running: set[tuple[int, int]] = set()  # number and attempt of the trials in our pool
         self._told_to_stop: set[tuple[int, int]] = set()
+        self._leader: int | None = None  # the best trial when running ones were last judged
         # The trials that ended since we began, as long as all of them failed.
         self._fresh: list[Trial] | None = None
         self._beat = -float("inf")
@@ -184,12 +185,18 @@ class Engine:
             self._store.record(self._spec.name, records, attempts=self._rules.attempts)
 
     def _judge(self, changed: Sequence[Trial], pool: Pool) -> None:
-        """Stop running trials that somebody asked to stop, that the policy gives up, or that are no longer ours."""
-        by_number = {trial.number: trial for trial in changed}
+        """Stop running trials that somebody asked to stop, that the policy gives up, or that are no longer ours.
+
+        Those that changed are looked at; all where another trial is the best now, which may have decided theirs.
+        """
+        best = self.history.best()
+        leader = None if best is None else best.number
+        numbers, overtaken = {trial.number for trial in changed}, leader != self._leader
+        self._leader = leader
         for number, attempt in self._running - self._told_to_stop:
-            trial = by_number.get(number)
-            if trial is None:
+            if not overtaken and number not in numbers:
                 continue
+            trial = self.history[number]
             if trial.state is not State.RUNNING or trial.attempt != attempt:
                 self._stop(pool, number, attempt, "the lease ran out, and the trial was given to another")
                 continue
