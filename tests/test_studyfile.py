@@ -152,7 +152,7 @@ def test_what_the_command_line_says_comes_first(tmp_path: Path) -> None:
 def test_data_is_looked_for_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "inner"
     folder.mkdir()
-    (folder / "t.csv").write_text("a,y\n" + "".join(f"{i},{i % 2}\n" for i in range(20)))
+    (folder / "t.csv").write_text("a,y\n" + "".join(f"{i % 7},{i % 2}\n" for i in range(20)))
     path = write(folder, 'estimator = "sklearn.svm:SVC"\ndata = "t.csv"\ntarget = "y"\n')
     monkeypatch.chdir(tmp_path)
     objective = read(path).objective()

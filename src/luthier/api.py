@@ -35,7 +35,6 @@ from luthier.engine.plan import End
 from luthier.engine.rules import Rules
 from luthier.errors import InvalidStudy, LuthierError, ObjectiveFailed, SpecMismatch, Stop, StoreError
 from luthier.estimators.outline import changed, outline
-from luthier.estimators.prepare import preparation
 from luthier.executors import Executor, Inline, Processes
 from luthier.expected import best_of, predict
 from luthier.models import Keep, Kept, keep_models
@@ -46,6 +45,7 @@ from luthier.objectives.function import as_task, metrics_of
 from luthier.optimizers.base import Algorithm
 from luthier.plots import Plots
 from luthier.progress import display, saying
+from luthier.result import Result, Select, result_of
 from luthier.space import Scalar, Space
 from luthier.stopping.base import StoppingPolicy
 from luthier.store.base import Store, StudyRow
@@ -381,6 +381,15 @@ class Study:
         """
         return plausible(self.history, alpha, overlap_of(self))
 
+    def result(self, select: Select = "best", *, complexity: str | None = None, guard: bool = True) -> Result:
+        """Which trial of a cross-validation to take, and the score that it will really have; print it for sentences.
+
+        `select` is "best", "1se" (the simplest that is not worse than the best by more than noise; `complexity` names a
+        parameter, "-alpha" the smaller the more complex) or "posterior" (the best of what the scores and a model of them
+        agree on). With `guard` the defaults, where they lie in the space, stay unless they are beaten by more than noise.
+        """
+        return result_of(self, select, complexity, guard)
+
     def predict(self, params: Mapping[str, Scalar]) -> tuple[float, float]:
         """What the (first) objective is to be expected at a point of the space, and its standard deviation, noise included:
         by the default algorithm's Gaussian process. Raises LuthierError until two trials have different values.
@@ -607,8 +616,7 @@ def _table(
 
     Raises SpecMismatch where the study was begun with another table, or with this one prepared otherwise.
     """
-    data, preprocess = objective.data, getattr(objective, "preprocess", "auto")
-    found = preparation(objective.estimator, data.X, data.y, preprocess)
+    data, found = objective.data, objective.preparation
     other = ""
     if "data" in facts and (differs := changed(facts["data"], data)):
         other = f"other data: {differs}"

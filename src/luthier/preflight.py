@@ -14,7 +14,6 @@ import numpy as np
 
 from luthier.analysis.table import number
 from luthier.errors import InvalidStudy, LuthierError, StudyNotFound
-from luthier.estimators.prepare import preparation
 from luthier.executors.base import Ended, Event, Executor, Job
 from luthier.executors.inline import Inline
 from luthier.executors.processes import Processes, cores
@@ -144,7 +143,7 @@ def _data(task: CrossValidation) -> Iterator[Finding]:
     yield Finding("ok", f"{data.name}: {plural(data.rows, 'row')}, {plural(data.columns, 'column')}{classes}")
     if data.dropped:
         yield Finding("note", f"{plural(data.dropped, 'row')} of {data.name} left out, having no target")
-    found = preparation(task.estimator, data.X, data.y, getattr(task, "preprocess", "auto"))
+    found = task.preparation
     for row in found.rows:
         yield Finding("ok", f"prepared: {row}")
     for note in found.notes:

@@ -41,6 +41,15 @@ class Lives:
             raise KeyboardInterrupt
 
 
+def by_row(task):
+    """What was predicted for each row while it was left out, once."""
+    found = np.empty(len(task.data.y))
+    found[np.concatenate([test for _, test in task.splits])] = task.predictions.cells(
+        4, "predict", task.splits
+    )
+    return found
+
+
 def test_no_fold_that_was_reported_is_fitted_again(tmp_path):
     task = CrossValidation(Counted(), *IRIS).keeping(tmp_path)
     Counted.fits = 0
@@ -50,13 +59,13 @@ def test_no_fold_that_was_reported_is_fitted_again(tmp_path):
     metrics = task(Lives(100, lost.earlier))
     assert Counted.fits == 5
     assert metrics["accuracy"] == task(Lives(100))["accuracy"]
-    assert task.predictions.rows(4, "predict", task.splits).shape == (150,)
+    assert task.predictions.cells(4, "predict", task.splits).shape == (150,)
 
 
 def test_the_predictions_kept_are_those_that_were_scored(tmp_path):
     task = CrossValidation(SVC(), *IRIS, cv=10).keeping(tmp_path)
     metrics = task(Lives(100))
-    found = task.predictions.rows(4, "predict", task.splits)
+    found = by_row(task)
     per_fold = [accuracy_score(IRIS[1][test], found[test]) for _, test in task.splits]
     assert np.mean(per_fold) == pytest.approx(metrics["accuracy"])
     assert np.array_equal(task.predictions.target, IRIS[1])
@@ -65,17 +74,17 @@ def test_the_predictions_kept_are_those_that_were_scored(tmp_path):
 def test_probabilities_are_kept_where_a_score_asked_for_them(tmp_path):
     task = CrossValidation(LogisticRegression(), *IRIS, scoring=["log_loss", "accuracy"]).keeping(tmp_path)
     task(Lives(100))
-    assert task.predictions.rows(4, "predict_proba", task.splits).sum(axis=1) == pytest.approx(
+    assert task.predictions.cells(4, "predict_proba", task.splits).sum(axis=1) == pytest.approx(
         np.ones(150), abs=1e-6
     )
-    assert task.predictions.rows(4, "decision_function", task.splits) is None
+    assert task.predictions.cells(4, "decision_function", task.splits) is None
 
 
 def test_labels_of_text_are_kept_as_their_places(tmp_path):
     names = np.array(["zebra", "ant", "cow"])[IRIS[1]]
     task = CrossValidation(SVC(), IRIS[0], names).keeping(tmp_path)
     metrics = task(Lives(100))
-    found = task.predictions.rows(4, "predict", task.splits)
+    found = by_row(task)
     assert (found == task.predictions.target).mean() == pytest.approx(metrics["accuracy"])
     assert set(task.predictions.target) == {0, 1, 2}
 
@@ -98,23 +107,21 @@ def test_a_class_that_is_missing_from_a_fold_has_a_column_all_the_same(tmp_path)
     assert not columns[:, 0].any()
 
 
-def test_rows_left_out_several_times_are_averaged_and_those_of_folds_not_run_are_missing(tmp_path):
+def test_rows_left_out_several_times_are_several_cells_and_those_of_folds_not_run_are_missing(tmp_path):
     X, y = load_diabetes(return_X_y=True)
-    task = CrossValidation(Ridge(), X, y, cv=RepeatedKFold(n_splits=3, n_repeats=2, random_state=0)).keeping(
-        tmp_path
-    )
-    trial = Lives(3)
+    splitter = RepeatedKFold(n_splits=3, n_repeats=2, random_state=0)
+    task = CrossValidation(Ridge(), X, y, cv=splitter).keeping(tmp_path)
+    trial = Lives(4)
     trial.params = {"alpha": 0.1}
     with pytest.raises(KeyboardInterrupt):
         task(trial)
-    once = task.predictions.rows(4, "predict", task.splits)
-    assert np.isfinite(once).all()
-    trial.left = 1
-    with pytest.raises(KeyboardInterrupt):
-        task(trial)
-    assert not np.array_equal(task.predictions.rows(4, "predict", task.splits), once)
-    assert np.isnan(task.predictions.rows(4, "predict", task.splits[:2])).any()
-    assert r2_score(y, once) > 0.3
+    cells = task.predictions.cells(4, "predict", task.splits)
+    rows = np.concatenate([test for _, test in task.splits])
+    run = np.isfinite(cells)
+    assert len(cells) == 2 * len(y)
+    assert run.sum() == sum(len(test) for _, test in task.splits[:4])
+    assert r2_score(y[rows[run]], cells[run]) > 0.3
+    assert task.predictions.cells(5, "predict", task.splits) is None
 
 
 def test_what_an_estimator_is_asked_is_asked_once_and_its_methods_are_its_own_again():

@@ -78,7 +78,6 @@ def run(
 
 def _header(study: StudyFile, objective: Any) -> tuple[str, list[tuple[str, str]]]:
     """What is going to happen."""
-    from luthier.estimators.prepare import preparation
     from luthier.objectives.crossval import CrossValidation
     from luthier.store.url import home
     from luthier.study import Objective
@@ -92,8 +91,7 @@ def _header(study: StudyFile, objective: Any) -> tuple[str, list[tuple[str, str]
     if isinstance(objective, CrossValidation):
         goals = goals or [replace(objective.default_objective(), noisy=study.noisy)]
         about, folds = objective.about, objective.folds
-        data = objective.data
-        in_front = preparation(objective.estimator, data.X, data.y, getattr(objective, "preprocess", "auto"))
+        in_front = objective.preparation
         rows = prepared(in_front.to_json()) or [("prepared", str(in_front))]
         if space is None:
             space, whose = objective.space(), ", recommended for this estimator"

@@ -251,7 +251,11 @@ def _for_columns(X: Any, columns: list[Column], wants: _Wants) -> tuple[Any, tup
         if steps is not None:
             parts.append((name, _chain(steps) or "passthrough", [column.name for column in group]))
     if not parts:
-        raise DataError("every column is left out:\n" + "\n".join(map(str, rows)))
+        left_out = "\n".join(map(str, rows))
+        raise DataError(
+            f"every column is left out:\n{left_out}\n"
+            f"Say what a column is to keep it: preprocess={{{columns[0].name!r}: 'number'}}."
+        )
     return ColumnTransformer(parts), tuple(rows)
 
 

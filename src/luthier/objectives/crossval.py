@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from luthier.clock import SystemClock
 from luthier.errors import DataError, InvalidStudy, MissingExtra, ObjectiveError, did_you_mean
-from luthier.estimators.data import Data, take_rows
+from luthier.estimators.data import Data, check_folds, take_rows
 from luthier.estimators.named import as_estimator, estimator_path, library
 from luthier.estimators.params import check_names, set_params
-from luthier.estimators.prepare import with_preprocessing
+from luthier.estimators.prepare import Preprocess, preparation
 from luthier.estimators.recommended import own_point, recommended_space
 from luthier.objectives.context import Context
 from luthier.objectives.folds import Fold, Predictions, in_numbers, over_folds, remembered
@@ -45,6 +45,9 @@ class CrossValidation:
     scikit-learn splitter, or pairs of train and test indices. `scoring` names one of scikit-learn's scorers or several,
     or maps names to scorers; by default accuracy for classifiers, r2 for regressors.
 
+    `preprocess` says what is put in front of the estimator so that it reads the table well: "auto", "none", a mapping of columns to
+    kinds, or a transformer (`preparation`).
+
     Each fold is a report, with the fold's number as the step; an attempt that was lost is gone on with after its last report.
     `predictions` says where to keep what was predicted for the rows left out, if at all. The result is the mean over the folds of every score, and
     `fit_seconds`, the mean time of a fit. Whatever the estimator draws at random is drawn from `seed`, in every trial alike.
@@ -61,6 +64,7 @@ class CrossValidation:
         cv: Any = 5,
         scoring: Scoring = None,
         groups: Any = None,
+        preprocess: Preprocess = "auto",
         name: str | None = None,
         seed: int = 0,
     ) -> None:
@@ -79,9 +83,12 @@ class CrossValidation:
         self.estimator = _seeded(given, seed)
         self.path = estimator_path(self.estimator)
         self.classifier = _is_classifier(self.estimator, self.path, self.data)
+        self.preparation = preparation(self.estimator, self.data.X, self.data.y, preprocess)
         self._given = repr_of(given)
         self._groups = groups
         self._splits, self.cv, self._by_chance = _split(cv, self.data, groups, seed, self.classifier)
+        if self.classifier:
+            check_folds(self.data.y, self._splits)
         self._implied = scoring is None
         self.scorers = _scorers(self._default_metric() if scoring is None else scoring)
         self._classes = np.unique(np.asarray(self.data.y)) if self.classifier else None
@@ -153,7 +160,7 @@ class CrossValidation:
         """The same cross-validation, which keeps in `folder` what it predicts for the rows left out."""
         other = copy(self)
         other.predictions = Predictions(folder)
-        other.predictions.begin(self.data.y, self._groups)
+        other.predictions.begin(self.data.y, self._groups, classes=self.classifier)
         return other
 
     def scored_by(self, metrics: Sequence[str]) -> CrossValidation:
@@ -172,7 +179,7 @@ class CrossValidation:
     def space(self) -> Space:
         """The recommended space of the estimator, with ranges that follow the data where they depend on it."""
         smallest = min((train for train, _ in self._splits), key=len)
-        return recommended_space(self.estimator, self._numbers(take_rows(self.data.X, smallest)))
+        return recommended_space(self.estimator, self._numbers(smallest))
 
     def defaults(self, space: Space) -> dict[str, Scalar]:
         """The estimator's own values of the parameters of the space, whether or not the space allows them.
@@ -180,7 +187,7 @@ class CrossValidation:
         Constants have the value that the space gives them; what is no scalar is left out, and so stays as
         it is. gamma="scale" of an SVM becomes the number that it stands for on these rows.
         """
-        return own_point(self.estimator, space, lambda: self._numbers(self.data.X))
+        return own_point(self.estimator, space, lambda: self._numbers(None))
 
     def check(self, space: Mapping[str, Any]) -> None:
         """Raise InvalidParams, with the near name, for a name in the space that is no parameter of the estimator."""
@@ -206,7 +213,7 @@ class CrossValidation:
 
     def build(self, params: Params) -> Any:
         """The unfitted estimator with these parameters, and the preprocessing that the data needs in front of it."""
-        return with_preprocessing(set_params(self.estimator, params), self.data.X, self.data.y)
+        return self.preparation.around(set_params(self.estimator, params))
 
     def card(self, spec: StudySpec, best: Trial) -> dict[str, Any]:
         """What `save_model` is to write about the model: where it comes from, how it was scored, what it reads."""
@@ -229,6 +236,7 @@ class CrossValidation:
                 "algorithm": spec.algorithm.name,
                 "estimator": self.path,
                 "fixed": self._given,
+                "prepared": self.preparation.to_json(),
                 "task": "classification" if self.classifier else "regression",
                 "cv": self.cv,
                 "splits": self.splits_hash,
@@ -237,8 +245,7 @@ class CrossValidation:
         }
 
     def _fit(self, params: Params, rows: Indices | None) -> tuple[Any, float]:
-        X = self.data.X if rows is None else take_rows(self.data.X, rows)
-        y = self.data.y if rows is None else take_rows(self.data.y, rows)
+        X, y = self._rows(rows)
         model = self.build(params)
         clock = SystemClock()
         start = clock.now()
@@ -249,7 +256,7 @@ class CrossValidation:
     def _score(self, fitted: Any, rows: Indices, fold: int) -> dict[str, float]:
         from sklearn.metrics import check_scoring
 
-        X, y = take_rows(self.data.X, rows), take_rows(self.data.y, rows)
+        X, y = self._rows(rows)
         # Of several scorers each prediction is made once.
         scorer = check_scoring(fitted, scoring={name: scorer for name, (scorer, _) in self.scorers.items()})
         try:
@@ -269,10 +276,15 @@ class CrossValidation:
                 )
         return scores
 
-    def _numbers(self, X: Any) -> Any:
-        """The rows as the estimator gets to see them, behind the preprocessing that the data needs."""
-        prepared = with_preprocessing(self.estimator, X)
-        return X if prepared is self.estimator else prepared[:-1].fit_transform(X)
+    def _numbers(self, rows: Indices | None) -> Any:
+        """These rows, or all, as the estimator gets to see them, behind the preprocessing that the data needs."""
+        return self.preparation.transformed(*self._rows(rows))
+
+    def _rows(self, rows: Indices | None) -> tuple[Any, Any]:
+        """X and y of these rows, or of all."""
+        if rows is None:
+            return self.data.X, self.data.y
+        return take_rows(self.data.X, rows), take_rows(self.data.y, rows)
 
     def _default_metric(self) -> str:
         from sklearn.base import is_regressor

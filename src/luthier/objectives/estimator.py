@@ -48,7 +48,7 @@ class EstimatorTask:
     def keeping(self, predictions: Predictions, groups: Any = None) -> EstimatorTask:
         """The same, which keeps what was predicted for the rows left out."""
         if self.y is not None:
-            predictions.begin(self.y, groups)
+            predictions.begin(self.y, groups, classes=self.classes is not None)
         return replace(self, predictions=predictions)
 
     def __call__(self, trial: Context) -> dict[str, float]:

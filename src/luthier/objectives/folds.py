@@ -141,24 +141,36 @@ class Predictions:
 
     folder: Path
 
-    def begin(self, y: Any, groups: Any = None) -> None:
-        """Keep the target, and the groups of rows that belong together, as long as there are none yet."""
-        if (self.folder / "y.npz").exists():
+    def begin(self, y: Any, groups: Any = None, *, classes: bool = False) -> None:
+        """Keep the target, whether it holds `classes`, and the groups of rows that belong together, if nothing is kept yet."""
+        if self.kept:
             return
         values = np.asarray(y)
         parts = {"y": values}
         if values.dtype.kind not in "iuf":
-            classes, codes = np.unique(values.astype(str), return_inverse=True)
-            parts = {"y": codes, "labels": classes}
+            parts = {"y": np.unique(values.astype(str), return_inverse=True)[1]}
+        if classes:
+            parts["classes"] = np.unique(parts["y"])
         if groups is not None:
             parts["groups"] = np.unique(np.asarray(groups), return_inverse=True)[1]
         self._save("y", parts)
+
+    @property
+    def kept(self) -> bool:
+        """Whether anything was kept."""
+        return (self.folder / "y.npz").exists()
 
     @cached_property
     def target(self) -> NDArray[Any]:
         """The target; labels that are no numbers as their places among the sorted ones."""
         with np.load(self.folder / "y.npz", allow_pickle=False) as stored:
             return np.asarray(stored["y"])
+
+    @cached_property
+    def classes(self) -> NDArray[Any] | None:
+        """The different values of the target where these are classes."""
+        with np.load(self.folder / "y.npz", allow_pickle=False) as stored:
+            return np.asarray(stored["classes"]) if "classes" in stored else None
 
     @cached_property
     def groups(self) -> NDArray[Any] | None:
@@ -189,30 +201,24 @@ class Predictions:
         except (OSError, ValueError, zipfile.BadZipFile):
             return None
 
-    def rows(
+    def cells(
         self, trial: int, method: str, splits: Sequence[tuple[Any, NDArray[Any]]]
     ) -> NDArray[np.float64] | None:
-        """What was predicted for each row while it was left out: the mean over the folds that left it out, NaN where none
-        was run; shape (rows,) or (rows, columns). None where no fold has it.
+        """What was predicted for the rows that the folds leave out, fold after fold; NaN for folds that were not run. Shape (cells,)
+        or (cells, columns); a row that is left out several times is several cells. None where no fold has it.
         """
-        total: NDArray[np.float64] | None = None
-        times = np.zeros(len(self.target))
-        for fold, (_, test) in enumerate(splits):
-            outputs = self.read(trial, fold)
-            if outputs is None or method not in outputs or len(outputs[method]) != len(test):
-                continue
-            values = outputs[method].astype(float)
-            if total is None:
-                total = np.zeros((len(times), *values.shape[1:]))
-            if values.shape[1:] != total.shape[1:]:
-                return None
-            np.add.at(total, test, values)
-            np.add.at(times, test, 1)
-        if total is None:
+        found = [self.read(trial, fold) or {} for fold in range(len(splits))]
+        shapes = {fold[method].shape[1:] for fold in found if method in fold}
+        if len(shapes) != 1:
             return None
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mean: NDArray[np.float64] = total / times.reshape(-1, *[1] * (total.ndim - 1))
-        return mean
+        (shape,) = shapes
+        parts = [
+            fold[method].astype(np.float64)
+            if method in fold and len(fold[method]) == len(test)
+            else np.full((len(test), *shape), np.nan)
+            for fold, (_, test) in zip(found, splits, strict=True)
+        ]
+        return np.concatenate(parts)
 
     def _save(self, name: str, parts: Mapping[str, NDArray[Any]]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,219 @@
+"""What a study has come to: which trial to take, and the score that it will really have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from luthier.analysis.compare import closest, contenders
+from luthier.analysis.honest import Honest, honest_of
+from luthier.analysis.measures import MEASURES, RANKINGS, Scored, Sums, measured
+from luthier.analysis.select import Rule, best, shrunken, simplest
+from luthier.errors import InvalidStudy, LuthierError
+from luthier.estimators.complexity import complexity_of
+from luthier.expected import predict
+from luthier.objectives.crossval import overlap, unpack_splits
+from luthier.objectives.folds import Predictions
+from luthier.study import History, Objective, State, StudySpec, Trial
+
+Floats = NDArray[np.float64]
+Splits = Sequence[tuple[Any, Any]]
+Select = Literal["best", "1se", "posterior"]
+PROBABILITIES = frozenset({"log_loss", "brier_score", *RANKINGS})
+
+
+class Judged(Protocol):
+    """A study, as far as its result depends on it."""
+
+    @property
+    def spec(self) -> StudySpec: ...
+    @property
+    def history(self) -> History: ...
+    @property
+    def facts(self) -> Mapping[str, Any]: ...
+    @property
+    def predictions(self) -> Predictions: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The trial to take, in units of the metric; print it for sentences.
+
+    `raw` is the score by which the trial was chosen, `honest` the one to be expected on new data: `low` to `high` hold it with a
+    probability of about 95%. `optimism` is by how much the trial seems better than it is, being the best of many. `best` is the
+    trial with the best raw score. `plausible` are the trials that cannot be told from the best, of `candidates` with all
+    folds. `default` is the configuration to be beaten, where it was evaluated in the space: it stays chosen unless another is
+    better by more than noise. `rows` says whether all this is from the predictions for every row, or from the scores of folds alone.
+    """
+
+    trial: Trial
+    metric: str
+    select: Select
+    raw: float
+    honest: float
+    low: float
+    high: float
+    optimism: float
+    best: Trial
+    plausible: tuple[int, ...]
+    candidates: int
+    default: Trial | None
+    rows: bool
+
+    def __str__(self) -> str:
+        said = [
+            f"Trial {self.trial.number}: {self.metric} {self.raw:.4g} on its folds; {self.honest:.4g} is to be expected on new data, "
+            f"between {self.low:.4g} and {self.high:.4g} (95%)."
+        ]
+        if len(self.plausible) > 1:
+            said.append(f"{len(self.plausible)} of {self.candidates} trials cannot be told from the best.")
+        if self.default is not None and self.trial == self.default and self.best != self.trial:
+            said.append(
+                f"These are the defaults, which stay: trial {self.best.number} ({self.best.metrics[self.metric]:.4g}) is "
+                "not better by more than noise."
+            )
+        elif self.trial != self.best:
+            said.append(
+                f"The best raw score is {self.best.metrics[self.metric]:.4g}, of trial {self.best.number}."
+            )
+        if not self.rows:
+            said.append(
+                "From the scores of the folds alone, as no predictions were kept for this score: a rough estimate."
+            )
+        return " ".join(said)
+
+
+def result_of(
+    study: Judged, select: Select = "best", complexity: str | None = None, guard: bool = True
+) -> Result:
+    """The result of a study of a cross-validation.
+
+    `select` is the rule: "best" takes the best score, "1se" the simplest trial that is not behind it by more than the standard error
+    of their difference - `complexity` names a parameter that makes the estimator more complex the greater it is, or with a
+    minus ("-alpha") the smaller; by default it goes by what is known of the estimator's parameters, else by the time of
+    fitting -, "posterior" the best of what the trials' own scores and a model of all of them agree on. With `guard`, the defaults
+    stay chosen unless they are beaten. Raises LuthierError where no trial has all its folds.
+    """
+    if select not in get_args(Select):
+        raise InvalidStudy(f"select is {select!r}. Use one of: {', '.join(map(repr, get_args(Select)))}.")
+    spec, history = study.spec, study.history
+    objective = spec.problem.objective
+    first = history.best()
+    rivals = contenders(history)
+    if first is None or not rivals or "splits" not in study.facts:
+        raise LuthierError(
+            f"study {spec.name!r} has no trial with all folds of a cross-validation yet, so there is no result to be honest about."
+        )
+    splits = unpack_splits(study.facts["splits"])
+    trials = _candidates(history, rivals)
+    default = _default(trials, history)
+    scored, groups, rows = _scored(study.predictions, trials, objective, splits)
+    reported = np.array([objective.sign * history.value(trial) for trial in trials])
+    found: Honest = honest_of(
+        scored,
+        default if guard else None,
+        rng=np.random.default_rng(spec.seed),
+        groups=groups,
+        rule=_rule(select, trials, history, complexity),
+        reported=reported,
+    ).signed(objective.sign)
+    alike = closest(rivals, objective, overlap(study.facts["splits"]))
+    return Result(
+        trial=trials[found.chosen],
+        metric=objective.metric,
+        select=select,
+        raw=found.raw,
+        honest=found.value,
+        low=found.low,
+        high=found.high,
+        optimism=objective.sign * (found.value - found.raw),
+        best=first,
+        plausible=tuple(trial.number for trial in alike),
+        candidates=len(rivals),
+        default=None if default is None else trials[default],
+        rows=rows,
+    )
+
+
+def _candidates(history: History, rivals: Sequence[Trial]) -> list[Trial]:
+    """The trials among which was chosen: those with all folds, and those that a race ended before."""
+    allows = history.problem.space.allows
+    stopped = [t for t in history if t.state is State.STOPPED and t.reports and allows(t.params)]
+    return sorted([*rivals, *stopped], key=lambda trial: trial.number)
+
+
+def _default(trials: Sequence[Trial], history: History) -> int | None:
+    places = [i for i, trial in enumerate(trials) if trial.tag.get("by") == "defaults"]
+    return places[0] if places and trials[places[0]].state is State.COMPLETED else None
+
+
+def _rule(select: Select, trials: Sequence[Trial], history: History, complexity: str | None) -> Rule:
+    if select == "1se":
+        return simplest(complexity_of(trials, complexity))
+    if select == "posterior":
+        mean, sd = predict(history, [trial.params for trial in trials])
+        return shrunken(history.problem.objective.sign * mean, sd)
+    return best
+
+
+# --- scores of rows ----------------------------------------------------------------------------
+
+
+def _scored(
+    kept: Predictions, trials: Sequence[Trial], objective: Objective, splits: Splits
+) -> tuple[Scored, NDArray[Any] | None, bool]:
+    """The trials by the rows that were left out, and which of these belong together; by their folds where nothing else is known."""
+    metric = objective.metric.removeprefix("neg_")
+    folds = np.repeat(np.arange(len(splits)), [len(test) for _, test in splits])
+    cells = np.concatenate([test for _, test in splits])
+    if (metric in MEASURES or metric in RANKINGS) and _goes_this_way(objective) and kept.kept:
+        y, classes = kept.target, kept.classes
+        outputs = [_outputs(kept, trial.number, metric, splits, classes) for trial in trials]
+        known = [found for found in outputs if found is not None]
+        if y.ndim == 1 and known and len({found.shape for found in known}) == 1:
+            missing = np.full(known[0].shape, np.nan)
+            table = np.stack([missing if found is None else found for found in outputs])
+            whole = [
+                not np.isnan(table[i]).any()
+                for i, trial in enumerate(trials)
+                if trial.state is State.COMPLETED
+            ]
+            if all(whole):
+                truth = y if classes is None else np.searchsorted(classes, y)
+                groups = kept.groups[cells] if kept.groups is not None else cells if _repeats(cells) else None
+                return measured(metric, truth[cells], table, folds), groups, True
+    scores = [trial.reported(objective.metric) for trial in trials]
+    table = np.array([[objective.sign * mine.get(k, np.nan) for mine in scores] for k in range(len(splits))])
+    return Sums.of(table), None, False
+
+
+def _outputs(
+    kept: Predictions, trial: int, metric: str, splits: Splits, classes: NDArray[Any] | None
+) -> Floats | None:
+    """What a trial predicted, shape (cells, outputs): an output for each class."""
+    for method in ("predict_proba", "decision_function") if metric in PROBABILITIES else ("predict",):
+        cells: Floats | None = kept.cells(trial, method, splits)
+        if cells is None:
+            continue
+        if method == "predict" and classes is not None:
+            return np.where(np.isnan(cells)[:, None], np.nan, cells[:, None] == classes)
+        if cells.ndim == 1:
+            return np.stack([-cells, cells], axis=1) if method == "decision_function" else cells[:, None]
+        return cells
+    return None
+
+
+def _goes_this_way(objective: Objective) -> bool:
+    """Whether the objective is to be optimised in the direction that its name says."""
+    from sklearn.metrics import get_scorer_names
+
+    loss = f"neg_{objective.metric}" in get_scorer_names()
+    return loss == (objective.goal == "min")
+
+
+def _repeats(cells: NDArray[Any]) -> bool:
+    return len(np.unique(cells)) < len(cells)
