@@ -99,7 +99,6 @@ def chosen(
     able: list[Trial] = []
     seen: dict[str, int] = {}
     for trial in _ranked(history, completed, best or best_of(history)):
-        key = problem.space.key(trial.params)
         missed = _missed(keep.thresholds, trial, goals)
         if not problem.space.allows(trial.params):
             reasons[trial.number] = "it lies outside the space"
@@ -107,7 +106,7 @@ def chosen(
             reasons[trial.number] = f"it has no {problem.objective.metric}"
         elif missed:
             reasons[trial.number] = missed
-        elif key in seen:
+        elif (key := problem.space.key(trial.params)) in seen:
             reasons[trial.number] = f"it has the parameters of #{seen[key]}"
         else:
             seen[key] = trial.number
