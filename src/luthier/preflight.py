@@ -17,7 +17,7 @@ from luthier.errors import InvalidStudy, LuthierError, StudyNotFound
 from luthier.executors.base import Ended, Event, Executor, Job
 from luthier.executors.inline import Inline
 from luthier.executors.processes import Processes, cores
-from luthier.executors.sending import to_bytes
+from luthier.executors.sending import packed
 from luthier.objectives.context import Task
 from luthier.objectives.crossval import CrossValidation
 from luthier.objectives.function import as_task
@@ -43,7 +43,7 @@ def check(task: Task, space: Space, executor: Executor) -> None:
     """The part of it that takes no time, for every study before it begins; raises what would go wrong."""
     _sampled(space)
     if isinstance(executor, Processes):
-        to_bytes(task)
+        packed(task)
 
 
 def examine(
@@ -117,10 +117,10 @@ def _said(objective: Any) -> Finding:
 
 def _sent(task: Task, workers: int) -> Finding:
     try:
-        size = len(to_bytes(task))
+        size = packed(task).size
     except LuthierError as error:
         return Finding("error" if workers > 1 else "note", str(error))
-    return Finding("note" if size > 1e9 else "ok", f"it can be sent to worker processes ({_size(size)} each)")
+    return Finding("note" if size > 1e9 else "ok", f"it can be sent to worker processes ({_size(size)})")
 
 
 def _sampled(space: Space) -> Finding:

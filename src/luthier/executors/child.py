@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import mmap
 import os
-import pickle
 import queue
 import select
 import shutil
@@ -22,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from luthier.executors import family, worker
+from luthier.executors import family, shared, worker
 from luthier.executors.base import Ended, Job, Reported
 from luthier.executors.wire import Leave, Ready, Setup, StopJob, Unpacker, pack
 from luthier.objectives.context import Task
@@ -108,7 +106,7 @@ class _Line:
 def main(connection: int, objective: int, errors: int, parent: int) -> None:
     """Work for the process `parent`, over the socket `connection`.
 
-    `objective` is a file with the pickled task. What is printed while starting stays in our standard error, which
+    `objective` is a file with the task. What is printed while starting stays in our standard error, which
     the parent shows if we fail; after that, standard error is `errors`.
     """
     for fd in (connection, objective, errors):
@@ -132,8 +130,7 @@ def main(connection: int, objective: int, errors: int, parent: int) -> None:
 
 def _load(fd: int) -> Task | Failed:
     try:
-        with open(fd, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return pickle.loads(data)  # type: ignore[no-any-return]
+        return shared.read(fd)  # type: ignore[no-any-return]
     except (Exception, SystemExit) as error:
         failed = worker.outcome_of(error)
         reason = failed.error if isinstance(failed, Failed) else str(error)

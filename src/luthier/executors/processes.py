@@ -26,6 +26,7 @@ from typing import IO, Any
 from luthier.errors import InvalidStudy, ObjectiveError
 from luthier.executors import family
 from luthier.executors.base import Ended, Event, Job, Pool, Reported
+from luthier.executors.shared import Packed
 from luthier.executors.wire import Leave, Ready, Setup, StopJob, Unpacker, pack
 from luthier.objectives.context import Task
 from luthier.study import Failed, Lost, Outcome, Stopped
@@ -90,20 +91,29 @@ class Processes:
     @contextmanager
     def open(self, task: Task, objective: str) -> Iterator[Pool]:
         """Start the workers. Raises ObjectiveError where `task` cannot be sent to them; on leaving, all are gone."""
-        from luthier.executors.sending import to_bytes
+        from luthier.executors.sending import packed
 
         with (
             tempfile.TemporaryFile() as sent,  # has no name: nothing of the objective stays behind
             tempfile.TemporaryDirectory(prefix="luthier-", ignore_cleanup_errors=True) as scratch,
         ):
-            sent.write(to_bytes(task))
-            sent.flush()
+            _write(packed(task), sent)
             pool = _ProcessPool(self, sent, Setup(list(sys.argv), objective, scratch))
             try:
                 pool.start()
                 yield pool
             finally:
                 pool.close()
+
+
+def _write(task: Packed, file: IO[bytes]) -> None:
+    try:
+        task.write(file)
+    except OSError as error:
+        raise ObjectiveError(
+            f"the objective and its data, {_size(task.size)}, cannot be written to {tempfile.gettempdir()} for the workers: "
+            f"{error.strerror}. Name a folder with more space in TMPDIR, or use workers=1."
+        ) from error
 
 
 def cores() -> int:

@@ -1,4 +1,4 @@
-"""An objective as bytes for worker processes, and, where that is impossible, which object stands in the way."""
+"""An objective packed for worker processes, and, where that is impossible, which object stands in the way."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from functools import partial
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-import cloudpickle
-
 from luthier.errors import ObjectiveError
+from luthier.executors.shared import Packed, pack
 from luthier.objectives.context import Task
 from luthier.objectives.function import FunctionTask
 
 MAX_DEPTH = 20
 
 
-def to_bytes(task: Task) -> bytes:
-    """`task` for `from_bytes` in a worker; raises ObjectiveError naming the object that cannot be sent."""
+def packed(task: Task) -> Packed:
+    """`task` for a worker to read; raises ObjectiveError naming the object that cannot be sent."""
     try:
-        return cloudpickle.dumps(task)  # type: ignore[no-any-return]
+        return pack(task)
     except Exception as error:
         raise ObjectiveError(_explain(task, error)) from error
 
@@ -53,7 +52,7 @@ def _culprit(name: str, value: object, seen: set[int], depth: int) -> tuple[str,
 
 def _can_be_sent(value: object) -> bool:
     try:
-        cloudpickle.dumps(value)
+        pack(value)
     except Exception:  # objects raise what they like when pickled
         return False
     return True
