@@ -165,3 +165,16 @@ def test_complexity_goes_by_what_is_known_of_the_parameters_else_by_time():
     ]
     assert complexity_of(trials({"x": 1}, {"x": 2})).tolist() == [1.0, 2.0]
     assert complexity_of(trials({"x": 1}, {"x": 2}), "-x").tolist() == [-1.0, -2.0]
+
+
+def test_an_ensemble_of_the_studys_trials_with_what_it_is_worth():
+    data = load_breast_cancer(return_X_y=True)
+    study = tuned(DecisionTreeClassifier(), data, 20, algorithm="random", scoring="log_loss", stopping="race")
+    blend = study.blend()
+    assert blend.better
+    assert blend.honest < blend.single
+    assert sum(blend.weights.values()) == pytest.approx(1)
+    assert all(study.trials[number].state == "completed" for number in blend.weights)
+    assert "better than" in str(blend)
+    with pytest.raises(LuthierError, match="no predictions to be averaged"):
+        tuned(SVC(), load_iris(return_X_y=True), 3, C).blend()

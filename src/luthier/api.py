@@ -45,7 +45,7 @@ from luthier.objectives.function import as_task, metrics_of
 from luthier.optimizers.base import Algorithm
 from luthier.plots import Plots
 from luthier.progress import display, saying
-from luthier.result import Result, Select, result_of
+from luthier.result import Blend, Result, Select, blend_of, result_of
 from luthier.space import Scalar, Space
 from luthier.stopping.base import StoppingPolicy
 from luthier.store.base import Store, StudyRow
@@ -389,6 +389,12 @@ class Study:
         agree on). With `guard` the defaults, where they lie in the space, stay unless they are beaten by more than noise.
         """
         return result_of(self, select, complexity, guard)
+
+    def blend(self, size: int = 25) -> Blend:
+        """The mean of what up to `size` trials predict that is best on the rows left out, and whether it is honestly better than the best
+        trial alone; print it for a sentence. Raises LuthierError where no probabilities, or values, were kept.
+        """
+        return blend_of(self, size)
 
     def predict(self, params: Mapping[str, Scalar]) -> tuple[float, float]:
         """What the (first) objective is to be expected at a point of the space, and its standard deviation, noise included:

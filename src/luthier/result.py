@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luthier.analysis.compare import closest, contenders
+from luthier.analysis.ensemble import greedy, honest_greedy
 from luthier.analysis.honest import Honest, honest_of
 from luthier.analysis.measures import MEASURES, RANKINGS, Scored, Sums, measured
 from luthier.analysis.select import Rule, best, shrunken, simplest
@@ -101,17 +102,10 @@ def result_of(
     if select not in get_args(Select):
         raise InvalidStudy(f"select is {select!r}. Use one of: {', '.join(map(repr, get_args(Select)))}.")
     spec, history = study.spec, study.history
-    objective = spec.problem.objective
-    first = history.best()
+    objective, trials, splits = _question(study)
     rivals = contenders(history)
-    if first is None or not rivals or "splits" not in study.facts:
-        raise LuthierError(
-            f"study {spec.name!r} has no trial with all folds of a cross-validation yet, so there is no result to be honest about."
-        )
-    splits = unpack_splits(study.facts["splits"])
-    trials = _candidates(history, rivals)
-    default = _default(trials, history)
-    scored, groups, rows = _scored(study.predictions, trials, objective, splits)
+    default = _default(trials)
+    scored, groups, rows = _scored(study, trials, objective, splits)
     reported = np.array([objective.sign * history.value(trial) for trial in trials])
     found: Honest = honest_of(
         scored,
@@ -131,7 +125,7 @@ def result_of(
         low=found.low,
         high=found.high,
         optimism=objective.sign * (found.value - found.raw),
-        best=first,
+        best=rivals[0],
         plausible=tuple(trial.number for trial in alike),
         candidates=len(rivals),
         default=None if default is None else trials[default],
@@ -139,16 +133,12 @@ def result_of(
     )
 
 
-def _candidates(history: History, rivals: Sequence[Trial]) -> list[Trial]:
-    """The trials among which was chosen: those with all folds, and those that a race ended before."""
-    allows = history.problem.space.allows
-    stopped = [t for t in history if t.state is State.STOPPED and t.reports and allows(t.params)]
-    return sorted([*rivals, *stopped], key=lambda trial: trial.number)
-
-
-def _default(trials: Sequence[Trial], history: History) -> int | None:
-    places = [i for i, trial in enumerate(trials) if trial.tag.get("by") == "defaults"]
-    return places[0] if places and trials[places[0]].state is State.COMPLETED else None
+def _default(trials: Sequence[Trial]) -> int | None:
+    """The place of the trial with the estimator's own parameters, if it has all folds."""
+    for place, trial in enumerate(trials):
+        if trial.tag.get("by") == "defaults" and trial.state is State.COMPLETED:
+            return place
+    return None
 
 
 def _rule(select: Select, trials: Sequence[Trial], history: History, complexity: str | None) -> Rule:
@@ -160,42 +150,148 @@ def _rule(select: Select, trials: Sequence[Trial], history: History, complexity:
     return best
 
 
+# --- an ensemble -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """The mean of what several trials predict, in units of the metric; print it for a sentence.
+
+    `weights` are those of the trials by their number and add up to 1. `honest` is the score to be expected of the ensemble, with
+    `low` to `high`, and `single` that of the best trial alone: `better` says whether the ensemble is worth having.
+    """
+
+    weights: Mapping[int, float]
+    metric: str
+    raw: float
+    honest: float
+    low: float
+    high: float
+    single: float
+    better: bool
+
+    def __str__(self) -> str:
+        members = ", ".join(f"{weight:.0%} trial {number}" for number, weight in self.weights.items())
+        verdict = "better than" if self.better else "no better than"
+        return (
+            f"{self.metric} {self.honest:.4g} is to be expected of the ensemble, between {self.low:.4g} and {self.high:.4g} (95%), "
+            f"{verdict} the {self.single:.4g} of its best member alone: {members}."
+        )
+
+
+def blend_of(study: Judged, size: int = 25) -> Blend:
+    """The ensemble of up to `size` trials, with repetition, that predicts best what was left out (`luthier.analysis.ensemble`).
+
+    Raises LuthierError where no probabilities or values were kept: a cross-validation keeps what its scores asked for.
+    """
+    objective, trials, splits = _question(study)
+    whole = [trial for trial in trials if trial.state is State.COMPLETED]
+    metric = objective.metric.removeprefix("neg_")
+    found = _cells(study.predictions, whole, objective, splits, ("predict_proba",))
+    if found is None:
+        raise LuthierError(
+            f"study {study.spec.name!r} has no predictions to be averaged: probabilities, or values, scored by a score that scikit-learn "
+            "knows. Score by log_loss or roc_auc, or search with refit='ensemble', which keeps probabilities."
+        )
+
+    def measure(predictions: Floats) -> Scored:
+        return measured(metric, found.y, predictions, found.folds)
+
+    rng = np.random.default_rng(study.spec.seed)
+    made = greedy(measure, found.table, rng=rng, size=size)
+    rng = np.random.default_rng(study.spec.seed)
+    together, alone = honest_greedy(measure, found.table, rng=rng, groups=found.groups, size=size)
+    sign = objective.sign
+    honest = together.signed(sign)
+    weights = {
+        whole[place].number: weight for place, weight in sorted(made.weights.items(), key=lambda w: -w[1])
+    }
+    return Blend(
+        weights,
+        objective.metric,
+        raw=sign * made.loss,
+        honest=honest.value,
+        low=honest.low,
+        high=honest.high,
+        single=sign * alone.value,
+        better=len(weights) > 1 and together.value < alone.value,
+    )
+
+
 # --- scores of rows ----------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """What trials predicted for the rows that were left out, shape (trials, cells, outputs), and what is true of these; `groups` are
+    those that belong together.
+    """
+
+    y: NDArray[Any]
+    folds: NDArray[Any]
+    groups: NDArray[Any] | None
+    table: Floats
+
+
+def _question(study: Judged) -> tuple[Objective, list[Trial], Splits]:
+    """What is asked for, the trials among which was chosen, and the splits."""
+    history = study.history
+    rivals = contenders(history)
+    if not rivals or "splits" not in study.facts:
+        raise LuthierError(
+            f"study {study.spec.name!r} has no trial with all folds of a cross-validation yet, so there is no result to be honest about."
+        )
+    allows = history.problem.space.allows
+    stopped = [t for t in history if t.state is State.STOPPED and t.reports and allows(t.params)]
+    trials = sorted([*rivals, *stopped], key=lambda trial: trial.number)
+    return study.spec.problem.objective, trials, unpack_splits(study.facts["splits"])
+
+
 def _scored(
-    kept: Predictions, trials: Sequence[Trial], objective: Objective, splits: Splits
-) -> tuple[Scored, NDArray[Any] | None, bool]:
+    study: Judged, trials: Sequence[Trial], objective: Objective, splits: Splits
+) -> tuple[Scored, Any, bool]:
     """The trials by the rows that were left out, and which of these belong together; by their folds where nothing else is known."""
     metric = objective.metric.removeprefix("neg_")
-    folds = np.repeat(np.arange(len(splits)), [len(test) for _, test in splits])
-    cells = np.concatenate([test for _, test in splits])
-    if (metric in MEASURES or metric in RANKINGS) and _goes_this_way(objective) and kept.kept:
-        y, classes = kept.target, kept.classes
-        outputs = [_outputs(kept, trial.number, metric, splits, classes) for trial in trials]
-        known = [found for found in outputs if found is not None]
-        if y.ndim == 1 and known and len({found.shape for found in known}) == 1:
-            missing = np.full(known[0].shape, np.nan)
-            table = np.stack([missing if found is None else found for found in outputs])
-            whole = [
-                not np.isnan(table[i]).any()
-                for i, trial in enumerate(trials)
-                if trial.state is State.COMPLETED
-            ]
-            if all(whole):
-                truth = y if classes is None else np.searchsorted(classes, y)
-                groups = kept.groups[cells] if kept.groups is not None else cells if _repeats(cells) else None
-                return measured(metric, truth[cells], table, folds), groups, True
+    methods = ("predict_proba", "decision_function") if metric in PROBABILITIES else ("predict",)
+    found = _cells(study.predictions, trials, objective, splits, methods)
+    if found is not None:
+        return measured(metric, found.y, found.table, found.folds), found.groups, True
     scores = [trial.reported(objective.metric) for trial in trials]
     table = np.array([[objective.sign * mine.get(k, np.nan) for mine in scores] for k in range(len(splits))])
     return Sums.of(table), None, False
 
 
+def _cells(
+    kept: Predictions, trials: Sequence[Trial], objective: Objective, splits: Splits, methods: Sequence[str]
+) -> _Cells | None:
+    """None where the score is not known, or the predictions of completed trials were not kept whole."""
+    metric = objective.metric.removeprefix("neg_")
+    if not (metric in MEASURES or metric in RANKINGS) or not _goes_this_way(objective) or not kept.kept:
+        return None
+    y, classes = kept.target, kept.classes
+    outputs = [_outputs(kept, trial.number, splits, classes, methods) for trial in trials]
+    shapes = {found.shape for found in outputs if found is not None}
+    if y.ndim != 1 or len(shapes) != 1:
+        return None
+    missing = np.full(next(iter(shapes)), np.nan)
+    table = np.stack([missing if found is None else found for found in outputs])
+    completed = [place for place, trial in enumerate(trials) if trial.state is State.COMPLETED]
+    if np.isnan(table[completed]).any():
+        return None
+    cells = np.concatenate([test for _, test in splits])
+    folds = np.repeat(np.arange(len(splits)), [len(test) for _, test in splits])
+    repeated = len(np.unique(cells)) < len(cells)
+    groups = (
+        cells if kept.groups is None and repeated else None if kept.groups is None else kept.groups[cells]
+    )
+    return _Cells((y if classes is None else np.searchsorted(classes, y))[cells], folds, groups, table)
+
+
 def _outputs(
-    kept: Predictions, trial: int, metric: str, splits: Splits, classes: NDArray[Any] | None
+    kept: Predictions, trial: int, splits: Splits, classes: NDArray[Any] | None, methods: Sequence[str]
 ) -> Floats | None:
-    """What a trial predicted, shape (cells, outputs): an output for each class."""
-    for method in ("predict_proba", "decision_function") if metric in PROBABILITIES else ("predict",):
+    """What a trial predicted by the first of the methods that there is, shape (cells, outputs): an output for each class."""
+    for method in methods if classes is not None else ("predict",):
         cells: Floats | None = kept.cells(trial, method, splits)
         if cells is None:
             continue
@@ -213,7 +309,3 @@ def _goes_this_way(objective: Objective) -> bool:
 
     loss = f"neg_{objective.metric}" in get_scorer_names()
     return loss == (objective.goal == "min")
-
-
-def _repeats(cells: NDArray[Any]) -> bool:
-    return len(np.unique(cells)) < len(cells)

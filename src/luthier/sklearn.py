@@ -7,24 +7,31 @@ import numbers
 import warnings
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import joblib
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
-from sklearn.base import _fit_context, clone, is_classifier
-from sklearn.model_selection import check_cv
+from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context, clone, is_classifier
+from sklearn.ensemble import VotingClassifier, VotingRegressor
+from sklearn.model_selection import (
+    GroupShuffleSplit,
+    ShuffleSplit,
+    StratifiedShuffleSplit,
+    check_cv,
+    cross_val_score,
+)
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures
-from sklearn.utils import check_random_state, get_tags, indexable
+from sklearn.utils import _safe_indexing, check_random_state, get_tags, indexable
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_method_params, _num_samples
 
 from luthier import plugins
 from luthier.api import Study, as_budget, earlier, load
 from luthier.clock import SystemClock
-from luthier.errors import DataError, ObjectiveFailed
+from luthier.errors import DataError, LuthierError, ObjectiveFailed
 from luthier.estimators.data import Data, take_rows
 from luthier.estimators.distributions import GRID, Translation, translated
 from luthier.estimators.named import estimator_path
@@ -34,11 +41,15 @@ from luthier.executors import Inline, Processes
 from luthier.objectives.crossval import pack_splits, repr_of, standard_error, unpack_splits
 from luthier.objectives.estimator import ANY, TIMES, TRAIN, EstimatorTask
 from luthier.objectives.folds import Predictions
+from luthier.result import Result, Select
 from luthier.space import Params
 from luthier.stopping import Race, StoppingPolicy
 from luthier.stopping.race import MIN_FOLDS
 from luthier.study import Proposal, State, Trial
 
+ENSEMBLE = "ensemble"
+_KNOWN = {ClassifierMixin.score: "accuracy", RegressorMixin.score: "r2"}
+"""What estimators score by themselves."""
 Floats = NDArray[np.float64]
 Splits = Sequence[tuple[Any, Any]]
 Folds = Mapping[int, Mapping[int, Mapping[str, float]]]
@@ -58,6 +69,13 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
       False runs every fold, and any stopping policy may be given. In `cv_results_` the folds that were not run are NaN,
       `n_folds_run` counts those that were, and the mean is what it would have come to: that of the best candidate plus the mean
       distance on the folds both have. `se` is the standard error of the mean.
+    - `select` is how the best candidate is chosen: "best" score, "1se" the simplest that is not worse by more than noise
+      (`complexity` as in `Study.result`), "posterior" the best of what the scores and a model of them agree on. The estimator's own
+      parameters stay chosen unless they are beaten by more than noise. `result_` says what score is to be expected on new
+      data, and so does `honest_score` in `cv_results_`, in the row of the candidate chosen; print it.
+    - `refit="ensemble"` fits the mean of several candidates where that is honestly better than the best alone; `blend_` says so.
+    - `holdout=0.2` locks a fifth of the rows away, on which the chosen candidate is scored once: `holdout_score_`, `holdout_looks_`.
+      `nested=True`, or a splitter, runs the whole search again on parts of the rows and scores it on the others: `nested_scores_`.
     - With a `name` the study is kept in `store` and survives a crash: the same `fit` again goes on where it was, and one that is
       complete costs a refit. Other data or another question under the name raise SpecMismatch. Ctrl-C ends the search in
       order, and what was found by then is the result.
@@ -73,6 +91,10 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
         "seconds": [Interval(numbers.Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
         "algorithm": "no_validation",
         "race": "no_validation",
+        "select": [StrOptions({"best", "1se", "posterior"})],
+        "complexity": [str, None],
+        "holdout": [Interval(numbers.Real, 0, 1, closed="neither"), None],
+        "nested": ["boolean", "cv_object"],
         "name": [str, None],
         "store": [str, None],
         "random_state": ["random_state"],
@@ -91,6 +113,10 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
         refit: Any = True,
         n_jobs: int | None = None,
         race: Any = True,
+        select: str = "best",
+        complexity: str | None = None,
+        holdout: float | None = None,
+        nested: Any = None,
         name: str | None = None,
         store: str | None = None,
         random_state: Any = None,
@@ -115,6 +141,10 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
         self.seconds = seconds
         self.algorithm = algorithm
         self.race = race
+        self.select = select
+        self.complexity = complexity
+        self.holdout = holdout
+        self.nested = nested
         self.name = name
         self.store = store
         self.random_state = random_state
@@ -131,6 +161,19 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
         `params` go to the estimator's `fit`, to the scorers and to the splitter as in GridSearchCV; what has a value for each row is
         split along with the rows.
         """
+        if self.nested:
+            self.nested_scores_ = self._nested(X, y, params)
+        if self.holdout is None:
+            return self._fit(X, y, params)
+        X, y = indexable(X, y)
+        kept, locked = self._lock(X, y, params)
+        part = {name: self._part(X, value, kept) for name, value in params.items()}
+        self._fit(_safe_indexing(X, kept), None if y is None else _safe_indexing(y, kept), part)
+        self._look(X, y, params, locked)
+        return self
+
+    def _fit(self, X: Any, y: Any, params: Mapping[str, Any]) -> LuthierSearchCV:
+        """Search on these rows, and fit to them."""
         scorer, refit_metric = self._get_scorers()
         X, y = indexable(X, y)
         params = _check_method_params(X, params=params)
@@ -155,8 +198,64 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
         if self.refit or not self.multimetric_:
             self._choose(study, candidates, refit_metric)
         if self.refit:
-            self._refit(X, y, routed.estimator.fit)
+            self._refit(study, task, X, y)
         return self
+
+    # --- rows that the search does not see ---------------------------------------------------
+
+    def _nested(self, X: Any, y: Any, params: Mapping[str, Any]) -> Floats:
+        """The score of the whole search on each part of the rows that it did not see."""
+        inner = clone(self).set_params(nested=None, holdout=None, name=None, verbose=0)
+        outer = None if self.nested is True else self.nested
+        scoring = (
+            None
+            if callable(self.scoring) or isinstance(self.scoring, str | None)
+            else self.scoring[self._metric()]
+        )
+        given = dict(params)
+        groups = given.pop("groups", None)
+        found: Floats = cross_val_score(
+            inner, X, y, cv=outer, scoring=scoring, groups=groups, params=given or None, error_score="raise"
+        )
+        return found
+
+    def _lock(self, X: Any, y: Any, params: Mapping[str, Any]) -> tuple[Any, Any]:
+        """The rows to search on, and those to lock away: of whole groups if there are any, in the shares of the classes."""
+        groups, seed = params.get("groups"), self._seed()
+        if groups is not None:
+            splitter: Any = GroupShuffleSplit(1, test_size=self.holdout, random_state=seed)
+        elif is_classifier(self.estimator):
+            splitter = StratifiedShuffleSplit(1, test_size=self.holdout, random_state=seed)
+        else:
+            splitter = ShuffleSplit(1, test_size=self.holdout, random_state=seed)
+        return next(iter(splitter.split(np.zeros(_num_samples(X)), y, groups)))  # type: ignore[no-any-return]
+
+    def _part(self, X: Any, value: Any, rows: Any) -> Any:
+        return _check_method_params(X, params={"value": value}, indices=rows)["value"]
+
+    def _look(self, X: Any, y: Any, params: Mapping[str, Any], locked: Any) -> None:
+        """Score the chosen candidate on the locked rows, once for each that is ever chosen, and fit it to all rows."""
+        if not hasattr(self, "best_estimator_"):
+            return
+        looks = dict(self.study_.facts.get("looks", {}))
+        chosen = str(self.cv_results_["trial"][self.best_index_])
+        if chosen not in looks:
+            rows, target = _safe_indexing(X, locked), None if y is None else _safe_indexing(y, locked)
+            looks[chosen] = float(self.score(rows, target))
+            self.study_.store.remember(self.study_.name, {"looks": looks})
+        self.holdout_score_, self.holdout_looks_ = looks[chosen], len(looks)
+        if len(looks) > 1:
+            warnings.warn(
+                f"The holdout has been looked at {len(looks)} times: the more often, the less its score is worth.",
+                stacklevel=3,
+            )
+        fit_params = self._get_routed_params_for_fit(_check_method_params(X, params=params)).estimator.fit
+        self.best_estimator_.fit(X, *([] if y is None else [y]), **fit_params)
+
+    def _seed(self) -> int:
+        return (
+            0 if self.random_state is None else int(check_random_state(self.random_state).randint(2**31 - 1))
+        )
 
     # --- the study ---------------------------------------------------------------------------
 
@@ -177,9 +276,11 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
 
     def _metric(self) -> str:
         """What the score to be optimised is called in the study."""
-        if isinstance(self.refit, str):
+        if isinstance(self.refit, str) and self.refit != ENSEMBLE:
             return self.refit
-        if self.scoring is None or callable(self.scoring):
+        if self.scoring is None:
+            return _KNOWN.get(getattr(type(self.estimator), "score", None), ANY)
+        if callable(self.scoring):
             return ANY
         return self.scoring if isinstance(self.scoring, str) else next(iter(self.scoring))
 
@@ -223,6 +324,7 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
             train_scores=self.return_train_score,
             verbose=self.verbose,
             settings=get_config(),
+            also=("predict_proba",) if self.refit == ENSEMBLE else (),
             classes=np.unique(y) if is_classifier(self.estimator) and np.ndim(y) == 1 else None,
         )
         groups = routed.splitter.split.get("groups")
@@ -385,24 +487,54 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
         return table
 
     def _choose(self, study: Study, candidates: Sequence[Trial], refit_metric: Any) -> None:
+        results, numbers = self.cv_results_, [trial.number for trial in candidates]
+        results["honest_score"] = np.full(len(candidates), np.nan)
+        try:
+            self.result_: Result | None = study.result(cast(Select, self.select), complexity=self.complexity)
+        except (
+            LuthierError
+        ):  # no candidate has all folds, or their scores are not those of a cross-validation
+            self.result_ = None
         best = study.history.best()
+        found = self.result_
         if callable(self.refit) or best is None:
-            self.best_index_ = self._select_best_index(self.refit, refit_metric, self.cv_results_)
+            self.best_index_ = self._select_best_index(self.refit, refit_metric, results)
         else:
-            self.best_index_ = [trial.number for trial in candidates].index(best.number)
+            self.best_index_ = numbers.index(best.number if found is None else found.trial.number)
+        if found is not None and numbers[self.best_index_] == found.trial.number:
+            results["honest_score"][self.best_index_] = found.honest
         if not callable(self.refit):
-            self.best_score_ = self.cv_results_[f"mean_test_{refit_metric}"][self.best_index_]
-        self.best_params_ = self.cv_results_["params"][self.best_index_]
+            self.best_score_ = results[f"mean_test_{refit_metric}"][self.best_index_]
+        self.best_params_ = results["params"][self.best_index_]
 
-    def _refit(self, X: Any, y: Any, fit_params: Mapping[str, Any]) -> None:
-        # The parameters are cloned too, for they may be estimators.
-        self.best_estimator_ = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
+    def _refit(self, study: Study, task: EstimatorTask, X: Any, y: Any) -> None:
+        self.best_estimator_ = self._best(study, task)
         clock = SystemClock()
         start = clock.now()
-        self.best_estimator_.fit(X, *([] if y is None else [y]), **fit_params)
+        self.best_estimator_.fit(X, *([] if y is None else [y]), **task.fit_params)
         self.refit_time_ = clock.now() - start
         if hasattr(self.best_estimator_, "feature_names_in_"):
             self.feature_names_in_ = self.best_estimator_.feature_names_in_
+
+    def _best(self, study: Study, task: EstimatorTask) -> Any:
+        """The best candidate, or the mean of several where that is asked for and better; unfitted."""
+
+        def made(params: Mapping[str, Any]) -> Any:
+            # The parameters are cloned too, for they may be estimators.
+            return clone(self.estimator).set_params(**clone(dict(params), safe=False))
+
+        if self.refit != ENSEMBLE:
+            return made(self.best_params_)
+        self.blend_ = study.blend()
+        if not self.blend_.better:
+            return made(self.best_params_)
+        members = [
+            (f"trial{n}", made(task.translation.params(study.trials[n].params))) for n in self.blend_.weights
+        ]
+        weights = list(self.blend_.weights.values())
+        if is_classifier(self.estimator):
+            return VotingClassifier(members, voting="soft", weights=weights)
+        return VotingRegressor(members, weights=weights)
 
 
 # --- trials as candidates ----------------------------------------------------------------------

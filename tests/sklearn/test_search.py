@@ -371,3 +371,75 @@ def test_a_budget_in_seconds_ends_the_search():
     X, y = load_breast_cancer(return_X_y=True)
     search = LuthierSearchCV(SVC(), C, trials=None, seconds=1.0).fit(X, y)
     assert len(search.cv_results_["params"]) >= 1
+
+
+# --- the winner --------------------------------------------------------------------------------
+
+
+def test_the_score_to_be_expected_is_beside_the_one_that_was_best():
+    search = LuthierSearchCV(SVC(), C, trials=15, algorithm="random").fit(*WINE)
+    honest = search.cv_results_["honest_score"]
+    assert np.flatnonzero(np.isfinite(honest)).tolist() == [search.best_index_]
+    assert honest[search.best_index_] == search.result_.honest == search.study_.result().honest
+    assert search.study_.spec.problem.objective.metric == "accuracy"
+
+
+def test_the_defaults_stay_chosen_unless_they_are_beaten_by_more_than_noise():
+    alike = LuthierSearchCV(LogisticRegression(max_iter=500), {"C": stats.uniform(0.9, 0.2)}, trials=8).fit(
+        *IRIS
+    )
+    assert alike.best_index_ == 0
+    assert alike.best_params_ == {"C": 1.0}
+    worse = LuthierSearchCV(SVC(C=1e-3), C, trials=12).fit(*WINE)
+    assert worse.best_index_ != 0
+
+
+def test_the_simplest_that_is_not_worse_by_more_than_noise():
+    best = LuthierSearchCV(SVC(C=500.0), C, trials=20, algorithm="random").fit(*WINE)
+    simple = LuthierSearchCV(
+        SVC(C=500.0), C, trials=20, algorithm="random", select="1se", complexity="C"
+    ).fit(*WINE)
+    assert simple.best_params_["C"] <= best.best_params_["C"]
+    with pytest.raises(ValueError, match="select"):
+        LuthierSearchCV(SVC(), C, select="median").fit(*IRIS)
+
+
+def test_rows_that_are_locked_away_are_looked_at_once(tmp_path):
+    X, y = load_breast_cancer(return_X_y=True)
+    kind = {"holdout": 0.25, "name": "locked", "store": str(tmp_path / "s.db")}
+    pipe = make_pipeline(StandardScaler(), SVC(C=1e-3))
+    search = LuthierSearchCV(pipe, {"svc__C": stats.loguniform(1e-3, 1e3)}, trials=4, **kind).fit(X, y)
+    assert 0.8 < search.holdout_score_ <= 1
+    assert search.holdout_looks_ == 1
+    assert len(search.study_.predictions.target) == 426
+    assert search.best_estimator_.named_steps["svc"].shape_fit_[0] == 569
+    again = LuthierSearchCV(pipe, {"svc__C": stats.loguniform(1e-3, 1e3)}, trials=4, **kind).fit(X, y)
+    assert (again.holdout_looks_, again.holdout_score_) == (1, search.holdout_score_)
+
+
+def test_the_whole_search_is_scored_on_rows_that_it_did_not_see():
+    search = LuthierSearchCV(SVC(), {"C": [0.1, 1.0]}, trials=2, cv=3, nested=4).fit(*IRIS)
+    assert search.nested_scores_.shape == (4,)
+    assert search.nested_scores_.mean() > 0.9
+
+
+def test_an_ensemble_is_fitted_where_it_is_honestly_better():
+    X, y = load_breast_cancer(return_X_y=True)
+    space = {"max_depth": stats.randint(2, 20), "min_samples_leaf": stats.randint(1, 20)}
+    search = LuthierSearchCV(
+        DecisionTreeClassifier(random_state=0),
+        space,
+        trials=15,
+        scoring="neg_log_loss",
+        refit="ensemble",
+        algorithm="random",
+    ).fit(X, y)
+    assert search.blend_.better
+    assert search.blend_.honest > search.blend_.single
+    assert len(search.best_estimator_.estimators_) == len(search.blend_.weights) > 1
+    assert search.predict_proba(X).shape == (569, 2)
+    accuracy = LuthierSearchCV(SVC(), C, trials=3, refit="ensemble")
+    with pytest.raises(lt.LuthierError, match="no predictions to be averaged"):
+        accuracy.fit(*IRIS)
+    numbers = LuthierSearchCV(Ridge(), {"alpha": stats.loguniform(1e-4, 10)}, trials=4, refit="ensemble")
+    assert numbers.fit(*load_diabetes(return_X_y=True)).predict(load_diabetes().data).shape == (442,)

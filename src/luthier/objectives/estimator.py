@@ -25,7 +25,7 @@ class EstimatorTask:
     scikit-learn can be one here. `metric` is the name of the score to be optimised, among several or by itself.
 
     Reports are folds, with all scores, those on the training rows (`train_...`) if asked for, and the times of fitting and scoring.
-    A fit that fails scores `error_score`; where every fit of a trial does, and that is no number, the trial fails.
+    `also` are methods of which the answers are kept besides those that the scores ask for. A fit that fails scores `error_score`; where every fit of a trial does, and that is no number, the trial fails.
     """
 
     estimator: Any
@@ -43,11 +43,12 @@ class EstimatorTask:
     settings: Mapping[str, Any] = field(default_factory=dict)
     classes: Any = None
     predictions: Predictions | None = None
+    also: tuple[str, ...] = ()
     raised: list[BaseException] = field(default_factory=list)
 
     def keeping(self, predictions: Predictions, groups: Any = None) -> EstimatorTask:
-        """The same, which keeps what was predicted for the rows left out."""
-        if self.y is not None:
+        """The same, which keeps what was predicted for the rows left out; scores that weigh rows are not to be had from that."""
+        if self.y is not None and not self.score_params:
             predictions.begin(self.y, groups, classes=self.classes is not None)
         return replace(self, predictions=predictions)
 
@@ -77,7 +78,7 @@ class EstimatorTask:
                     estimator,
                     self.X,
                     self.y,
-                    scorer=_remembering(self.scorer, outputs),
+                    scorer=_remembering(self.scorer, outputs, self.also),
                     train=train,
                     test=test,
                     verbose=self.verbose,
@@ -119,7 +120,7 @@ class EstimatorTask:
         return {self.metric: next(iter(named.values())), **named}
 
 
-def _remembering(scorer: Any, outputs: dict[str, Any]) -> Any:
+def _remembering(scorer: Any, outputs: dict[str, Any], also: Sequence[str]) -> Any:
     """The scorer, which writes down what the estimator predicted when it was first asked: for the rows left out."""
     from sklearn.metrics._scorer import _MultimetricScorer
 
@@ -131,6 +132,9 @@ def _remembering(scorer: Any, outputs: dict[str, Any]) -> Any:
         asked.append(estimator)
         with remembered(estimator) as found:
             scores = scorer(estimator, *args, **more)
+            for method in also:
+                if hasattr(estimator, method):
+                    getattr(estimator, method)(args[0])
         outputs.update(found)
         return scores
 
