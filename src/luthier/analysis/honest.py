@@ -21,7 +21,7 @@ from luthier.errors import LuthierError
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
 
-WIDER = 1.2
+WIDER = 1.3
 """Intervals are so much wider than rows drawn independently would have them: models of different folds share training rows,
 and the model that will be used is fitted on others. Measured: docs/benchmarks.md."""
 ALPHA = 0.2
