@@ -55,14 +55,17 @@ class EstimatorTask:
     def __call__(self, trial: Context) -> dict[str, float]:
         """The mean of every score over the splits."""
         metrics = over_folds(trial, len(self.splits), partial(self._fold, trial), self.predictions)
-        errors = [self.error(trial.number, fold) for fold in range(len(self.splits))]
-        if math.isnan(metrics[self.metric]) and errors[0] and all(errors):
-            raise ObjectiveError(f"every fit failed: {errors[0].strip().splitlines()[-1]}")
+        if math.isnan(metrics[self.metric]):
+            errors = [self.error(trial.number, fold) for fold in range(len(self.splits))]
+            if errors[0] and all(errors):
+                raise ObjectiveError(f"every fit failed: {errors[0].strip().splitlines()[-1]}")
         return metrics
 
-    def error(self, trial: int, fold: int) -> str | None:
-        """The traceback of a fit that failed."""
-        return None if self.predictions is None else self.predictions.error(trial, fold)
+    def error(self, trial: int, fold: int, score: float = math.nan) -> str | None:
+        """The traceback of a fit that failed; of one with a `score` that no failure has there is none, which takes no looking."""
+        if self.predictions is None or not (math.isnan(score) or score == self.error_score):
+            return None
+        return self.predictions.error(trial, fold)
 
     def _fold(self, trial: Context, number: int) -> Fold:
         from sklearn import config_context

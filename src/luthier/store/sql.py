@@ -21,7 +21,7 @@ from luthier.store import migrate
 from luthier.store.base import Changes, Json, LogRow, StudyRow
 from luthier.store.connections import Connections
 from luthier.store.dialects import Connection, Dialect
-from luthier.store.statements import Statements
+from luthier.store.statements import statements
 from luthier.study import (
     Budget,
     Lost,
@@ -60,7 +60,7 @@ class SQLStore:
 
     def __init__(self, dialect: Dialect, clock: Clock) -> None:
         self._clock = clock
-        self._sql = Statements(dialect.compiler)
+        self._sql = statements(dialect.compiler)
         self._connections = Connections(dialect)
         try:
             migrate.prepare(self._connections, self._sql)

@@ -6,6 +6,8 @@ as small as these. A trial is about twelve of them.
 
 from __future__ import annotations
 
+from functools import cache
+
 from sqlalchemy import (
     BigInteger,
     BindParameter,
@@ -68,6 +70,12 @@ STUDY = (
     studies.c.stop,
     studies.c.ended,
 )
+
+
+@cache
+def statements(dialect: Dialect) -> Statements:
+    """Made once for each database in a process: compiling them takes longer than a short study."""
+    return Statements(dialect)
 
 
 class Statements:
