@@ -26,7 +26,7 @@ import numpy as np
 
 import luthier as lt
 from luthier.enough import EVERY, Looks, least
-from luthier.objectives.crossval import overlap
+from luthier.objectives.splits import overlap
 from luthier.study import Budget, Objective, State, Trial
 
 TRIALS = 100

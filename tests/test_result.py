@@ -5,7 +5,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine, make_classification
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import accuracy_score, make_scorer
-from sklearn.model_selection import GroupKFold, RepeatedStratifiedKFold
+from sklearn.model_selection import GroupKFold, RepeatedStratifiedKFold, TimeSeriesSplit
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
@@ -178,3 +178,62 @@ def test_an_ensemble_of_the_studys_trials_with_what_it_is_worth():
     assert "better than" in str(blend)
     with pytest.raises(LuthierError, match="no predictions to be averaged"):
         tuned(SVC(), load_iris(return_X_y=True), 3, C).blend()
+
+
+# --- fresh splits and locked rows --------------------------------------------------------------
+
+
+def test_those_that_cannot_be_told_apart_are_tried_on_fresh_splits():
+    objective = lt.CrossValidation(SVC(), *load_wine(return_X_y=True))
+    study = lt.tune(objective, C, trials=25, algorithm="random", progress=False)
+    fresh = objective.fresh()
+    assert fresh.splits_hash != objective.splits_hash
+    found = study.confirm(fresh)
+    assert 2 <= len(found.fresh) <= 25 * 0.15
+    assert set(found.fresh) <= set(study.result(guard=False).plausible)
+    again = np.mean([found.fresh[found.trial.number], found.trial.metrics["accuracy"]])
+    assert found.both == pytest.approx(again)
+    assert "is confirmed" in str(found)
+    with pytest.raises(InvalidStudy, match="share"):
+        study.confirm(fresh, share=0.0)
+
+
+def test_a_confirmation_with_a_name_goes_on_where_it_was(tmp_path):
+    store = str(tmp_path / "s.db")
+    objective = lt.CrossValidation(SVC(), *load_iris(return_X_y=True))
+    study = lt.tune(objective, C, trials=10, algorithm="random", progress=False, name="iris", store=store)
+    first = study.confirm(objective.fresh())
+    assert lt.load("iris.confirm10", store).history.ended == 2
+    assert lt.load("iris", store, readonly=False).confirm(objective.fresh()) == first
+
+
+def test_splits_that_do_not_shuffle_cannot_be_fresh():
+    objective = lt.CrossValidation(Ridge(), *load_diabetes(return_X_y=True), cv=TimeSeriesSplit(4))
+    with pytest.raises(InvalidStudy, match="one way to split"):
+        objective.fresh()
+
+
+def test_locked_rows_are_in_no_fold_and_looked_at_once_for_each_result(tmp_path):
+    X, y = load_breast_cancer(return_X_y=True)
+    objective = lt.CrossValidation(LogisticRegression(max_iter=200), X, y, holdout=0.2)
+    assert len(objective.locked) == 114
+    assert all(not np.isin(objective.locked, part).any() for pair in objective.splits for part in pair)
+    assert abs(y[objective.locked].mean() - y.mean()) < 0.01
+    study = lt.tune(objective, trials=3, progress=False, name="a", store=str(tmp_path / "s.db"))
+    looked = study.look(objective)
+    assert 0.9 < looked["accuracy"] <= 1
+    assert study.look(objective) == looked
+    assert list(study.facts["looks"]) == [str(study.result().trial.number)]
+    with pytest.raises(InvalidStudy, match="no rows are locked away"):
+        lt.CrossValidation(Ridge(), X, y.astype(float)).look({})
+    with pytest.raises(InvalidStudy, match="holdout is 20"):
+        lt.CrossValidation(Ridge(), X, y.astype(float), holdout=20)
+
+
+def test_whole_groups_are_locked_away():
+    X, y = load_iris(return_X_y=True)
+    groups = np.arange(150) % 15
+    objective = lt.CrossValidation(SVC(), X, y, groups=groups, cv=3, holdout=0.2)
+    away = set(groups[objective.locked])
+    assert len(objective.locked) == 30
+    assert not away & set(groups[np.concatenate([part for pair in objective.splits for part in pair])])

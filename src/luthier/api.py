@@ -45,7 +45,16 @@ from luthier.objectives.function import as_task, metrics_of
 from luthier.optimizers.base import Algorithm
 from luthier.plots import Plots
 from luthier.progress import display, saying
-from luthier.result import Blend, Result, Select, blend_of, result_of
+from luthier.result import (
+    Blend,
+    Confirmation,
+    Result,
+    Select,
+    blend_of,
+    confirmed,
+    finalists,
+    result_of,
+)
 from luthier.space import Scalar, Space
 from luthier.stopping.base import StoppingPolicy
 from luthier.store.base import Store, StudyRow
@@ -389,6 +398,61 @@ class Study:
         agree on). With `guard` the defaults, where they lie in the space, stay unless they are beaten by more than noise.
         """
         return result_of(self, select, complexity, guard)
+
+    def confirm(
+        self,
+        task: Task,
+        executor: Executor | None = None,
+        *,
+        share: float = 0.15,
+        progress: bool | Watcher = False,
+    ) -> Confirmation:
+        """Try the trials that cannot be told from the best once more, on splits that none of them was chosen by, and say which has the
+        best mean: `study.confirm(objective.fresh())`.
+
+        That takes no more than `share` of the fits made so far, but always the two best. It is a study of its own, named
+        NAME.confirmN, so it survives a crash as any other, and the race of this study ends what cannot win there either.
+        """
+        self._writable()
+        objective = self.spec.problem.objective
+        points = [
+            Proposal(trial.params, tag={"by": "finalist", "of": trial.number})
+            for trial in finalists(self, share)
+        ]
+        other = Study(
+            self.space,
+            minimize=objective.metric if objective.goal == "min" else None,
+            maximize=objective.metric if objective.goal == "max" else None,
+            algorithm="random",
+            name=None if self._url == MEMORY else f"{self.name}.confirm{self.history.ended}",
+            store=self._url,
+            seed=self.spec.seed,
+            start=points,
+            stopping=self._policy,
+            budget=Budget(trials=len(points)),
+            about={**self.spec.about, "confirms": self.name},
+        )
+        try:
+            other.work(task, executor or Inline(), progress=progress)
+            return confirmed(self, other.history)
+        finally:
+            other.close()
+
+    def look(self, objective: CrossValidation) -> dict[str, float]:
+        """The scores of the result on the rows that are locked away (`CrossValidation(..., holdout=0.2)`). Each trial is scored there
+        once; how many were is kept with the study, for every further look makes the scores worth less: `study.facts["looks"]`.
+        """
+        chosen = self.result().trial
+        looks = dict(self.facts.get("looks", {}))
+        if str(chosen.number) not in looks:
+            looks[str(chosen.number)] = objective.look(chosen.params)
+            self._writable()
+            self.store.remember(self.name, {"looks": looks})
+        if len(looks) > 1:
+            _say_once(
+                f"the locked rows of {self.name!r} have been looked at {len(looks)} times: the more often, the less they tell."
+            )
+        return dict(looks[str(chosen.number)])
 
     def blend(self, size: int = 25) -> Blend:
         """The mean of what up to `size` trials predict that is best on the rows left out, and whether it is honestly better than the best

@@ -17,13 +17,16 @@ from luthier.analysis.select import Rule, best, shrunken, simplest
 from luthier.errors import InvalidStudy, LuthierError
 from luthier.estimators.complexity import complexity_of
 from luthier.expected import predict
-from luthier.objectives.crossval import overlap, unpack_splits
 from luthier.objectives.folds import Predictions
+from luthier.objectives.splits import overlap, unpack_splits
 from luthier.study import History, Objective, State, StudySpec, Trial
 
 Floats = NDArray[np.float64]
 Splits = Sequence[tuple[Any, Any]]
 Select = Literal["best", "1se", "posterior"]
+ROOM = 100_000_000
+"""Predictions are looked at together up to so many; of more, from many rows, the choice has next to no optimism."""
+FINALISTS = 8
 PROBABILITIES = frozenset({"log_loss", "brier_score", *RANKINGS})
 
 
@@ -150,6 +153,54 @@ def _rule(select: Select, trials: Sequence[Trial], history: History, complexity:
     return best
 
 
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What the trials that could not be told from the best came to on splits that none of them was chosen by; print it for a sentence.
+
+    `fresh` are their scores there, without those that a race ended; `trial` has the best mean of both scores, `both`.
+    """
+
+    trial: Trial
+    metric: str
+    both: float
+    fresh: Mapping[int, float]
+
+    def __str__(self) -> str:
+        others = ", ".join(f"#{number} {score:.4g}" for number, score in self.fresh.items())
+        return f"Trial {self.trial.number} is confirmed: {self.metric} {self.both:.4g} over both kinds of splits. On the fresh ones: {others}."
+
+
+def finalists(study: Judged, share: float) -> list[Trial]:
+    """The trials that cannot be told from the best, the best first: between 2 and 8, as many as all their folds are no more than
+    a `share` of the fits that the study has made.
+    """
+    if not 0 < share <= 1:
+        raise InvalidStudy(
+            f"share is {share!r}. Use the share of the fits that confirming may take, such as 0.15."
+        )
+    _, _, splits = _question(study)
+    fits = sum(len(trial.reports) for trial in study.history)
+    many = max(2, min(FINALISTS, int(share * fits / len(splits))))
+    rivals = contenders(study.history)
+    return closest(rivals, study.spec.problem.objective, overlap(study.facts["splits"]))[:many]
+
+
+def confirmed(study: Judged, again: History) -> Confirmation:
+    """The finalists of the study once they were tried again, as the first trials of the other `history`."""
+    objective = study.spec.problem.objective
+    fresh: dict[int, float] = {}
+    both: dict[int, float] = {}
+    for trial in again:
+        if trial.state is State.COMPLETED and (first := trial.tag.get("of")) is not None:
+            number = int(first)
+            fresh[number] = again.value(trial)
+            both[number] = (fresh[number] + study.history.value(study.history[number])) / 2
+    if not both:
+        raise LuthierError("none of the finalists completed on the fresh splits; the first one stays chosen.")
+    chosen = min(both, key=lambda number: objective.sign * both[number])
+    return Confirmation(study.history[chosen], objective.metric, both[chosen], fresh)
+
+
 # --- an ensemble -------------------------------------------------------------------------------
 
 
@@ -269,6 +320,9 @@ def _cells(
     if not (metric in MEASURES or metric in RANKINGS) or not _goes_this_way(objective) or not kept.kept:
         return None
     y, classes = kept.target, kept.classes
+    size = sum(len(test) for _, test in splits) * (1 if classes is None else len(classes))
+    if size * len(trials) > ROOM:
+        return None
     outputs = [_outputs(kept, trial.number, splits, classes, methods) for trial in trials]
     shapes = {found.shape for found in outputs if found is not None}
     if y.ndim != 1 or len(shapes) != 1:

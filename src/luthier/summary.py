@@ -21,10 +21,12 @@ from luthier.analysis.table import number, rows, uncertainty
 from luthier.clock import SystemClock
 from luthier.engine.plan import SHARE, Situation, ending
 from luthier.enough import SAYS, least
-from luthier.errors import InvalidStudy
+from luthier.errors import InvalidStudy, LuthierError
 from luthier.estimators.prepare import Prepared
 from luthier.expected import Expected, best_of, ranking
-from luthier.objectives.crossval import overlap as overlap_in
+from luthier.objectives.folds import Predictions
+from luthier.objectives.splits import overlap as overlap_in
+from luthier.result import Result, result_of
 from luthier.space import Params
 from luthier.store.base import Reader, StudyRow
 from luthier.study import Budget, History, Named, Objective, State, StudySpec, Trial
@@ -47,6 +49,8 @@ class Looked(Protocol):
     def facts(self) -> Mapping[str, Any]: ...
     @property
     def home(self) -> Path: ...
+    @property
+    def predictions(self) -> Predictions: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +236,11 @@ def summarize(study: Looked, *, again: bool = False, store: str | None = None) -
     """
     spec, history, row = study.spec, study.history, study.row
     where = standing(spec, history, row)
-    lines = (*_best(spec, history, overlap_of(study)), *_model(study), *_next(study, where, store))
+    lines = (
+        *_best(spec, history, overlap_of(study), honest(study)),
+        *_model(study),
+        *_next(study, where, store),
+    )
     return Summary(_head(spec, history, row, where, again), lines)
 
 
@@ -274,7 +282,19 @@ def _goes_on(spec: StudySpec, history: History) -> str:
     return "a larger budget goes on."
 
 
-def _best(spec: StudySpec, history: History, overlap: float | None) -> list[Row]:
+def honest(study: Looked) -> Result | None:
+    """What score the best trial will really have; None where it was not cross-validated, or is judged by several scores."""
+    if len(study.spec.problem.objectives) > 1 or "splits" not in study.facts:
+        return None
+    try:
+        return result_of(study, guard=False)
+    except LuthierError:  # none has all its folds yet
+        return None
+
+
+def _best(
+    spec: StudySpec, history: History, overlap: float | None, expected: Result | None = None
+) -> list[Row]:
     best, objective = best_of(history), spec.problem.objective
     if best is None:
         return [("best", "nothing completed with a value"), *_failures(history)]
@@ -285,6 +305,10 @@ def _best(spec: StudySpec, history: History, overlap: float | None) -> list[Row]
     if start is not None:
         lines.append(("", _compared(best, start, objective, overlap)))
     lines.append(("", changed(best.params, None if start is None else start.params)))
+    if expected is not None and expected.trial == best:
+        error = (expected.high - expected.low) / 4
+        mean, low, high = (number(value, error) for value in (expected.honest, expected.low, expected.high))
+        lines.append(("expect", f"{mean} on new data, between {low} and {high} (95%)"))
     return [*lines, *_alike(history, overlap), *_failures(history)]
 
 
@@ -423,7 +447,7 @@ def describe(study: Looked, *, store: str | None = None) -> Summary:
         ("search", f"{called(spec.algorithm)}, seed {spec.seed}"),
         ("budget", budgeted(spec.budget)),
         ("trials", f"{counts}, in {duration(row.seconds)}"),
-        *_best(spec, history, overlap_of(study)),
+        *_best(spec, history, overlap_of(study), honest(study)),
         *_top(spec, history),
         *_model(study),
         *_next(study, where, store),
@@ -683,7 +707,7 @@ def to_json(study: Looked) -> dict[str, Any]:
     best, start, objective = best_of(history), defaults(spec, history), spec.problem.objective
     seen, points = history.best(), ranking(history)
     where = standing(spec, history, row)
-    shared = overlap_of(study)
+    shared, on_new_data = overlap_of(study), honest(study)
     found = None if best is None or start is None else gain(best, start, objective, shared)
     return dict(
         plain(
@@ -715,6 +739,14 @@ def to_json(study: Looked) -> dict[str, Any]:
                 if start is None
                 else {**trial_to_json(start), "error": score(start, objective).error},
                 "gain": None if found is None else asdict(found),
+                "expected_on_new_data": None
+                if on_new_data is None or best is None or on_new_data.trial != best
+                else {
+                    "mean": on_new_data.honest,
+                    "low": on_new_data.low,
+                    "high": on_new_data.high,
+                    "optimism": on_new_data.optimism,
+                },
                 "plausible": [trial.number for trial in alike(history, shared)[0]] or None,
                 "prepared": study.facts.get("prepared"),
                 "model": study.facts.get("model"),

@@ -443,3 +443,11 @@ def test_an_ensemble_is_fitted_where_it_is_honestly_better():
         accuracy.fit(*IRIS)
     numbers = LuthierSearchCV(Ridge(), {"alpha": stats.loguniform(1e-4, 10)}, trials=4, refit="ensemble")
     assert numbers.fit(*load_diabetes(return_X_y=True)).predict(load_diabetes().data).shape == (442,)
+
+
+def test_the_best_is_confirmed_on_fresh_splits():
+    search = LuthierSearchCV(SVC(C=1e-3), C, trials=20, algorithm="random", select="confirmed").fit(*WINE)
+    tried = np.isfinite(search.cv_results_["confirmed_score"])
+    assert 2 <= tried.sum() <= 3
+    assert tried[search.best_index_]
+    assert search.confirmation_.trial.number == search.cv_results_["trial"][search.best_index_]

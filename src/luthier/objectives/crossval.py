@@ -6,9 +6,7 @@ scores differ by the parameters alone, and differences between trials may be tes
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import io
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from luthier.clock import SystemClock
 from luthier.errors import DataError, InvalidStudy, MissingExtra, ObjectiveError, did_you_mean
@@ -30,10 +27,18 @@ from luthier.estimators.prepare import Preprocess, preparation
 from luthier.estimators.recommended import own_point, recommended_space
 from luthier.objectives.context import Context
 from luthier.objectives.folds import Fold, Predictions, in_numbers, over_folds, remembered
+from luthier.objectives.splits import (
+    Indices,
+    first_line,
+    locked,
+    pack_splits,
+    reshuffled,
+    split,
+    unpack_splits,
+)
 from luthier.space import Params, Scalar, Space
 from luthier.study import Objective, StudySpec, Trial
 
-Indices = NDArray[np.int32]
 Scoring = str | Sequence[str] | Mapping[str, Any] | Callable[..., float] | None
 
 
@@ -46,7 +51,8 @@ class CrossValidation:
     or maps names to scorers; by default accuracy for classifiers, r2 for regressors.
 
     `preprocess` says what is put in front of the estimator so that it reads the table well: "auto", "none", a mapping of columns to
-    kinds, or a transformer (`preparation`).
+    kinds, or a transformer (`preparation`). `holdout` is a share of the rows to lock away: no fold trains or tests on them, and
+    `Study.look` scores the result on them.
 
     Each fold is a report, with the fold's number as the step; an attempt that was lost is gone on with after its last report.
     `predictions` says where to keep what was predicted for the rows left out, if at all. The result is the mean over the folds of every score, and
@@ -65,6 +71,7 @@ class CrossValidation:
         scoring: Scoring = None,
         groups: Any = None,
         preprocess: Preprocess = "auto",
+        holdout: float | None = None,
         name: str | None = None,
         seed: int = 0,
     ) -> None:
@@ -85,8 +92,16 @@ class CrossValidation:
         self.classifier = _is_classifier(self.estimator, self.path, self.data)
         self.preparation = preparation(self.estimator, self.data.X, self.data.y, preprocess)
         self._given = repr_of(given)
-        self._groups = groups
-        self._splits, self.cv, self._by_chance = _split(cv, self.data, groups, seed, self.classifier)
+        self._groups, self._cv = groups, cv
+        if groups is not None and len(groups) != self.data.rows:
+            raise InvalidStudy(
+                f"there are {len(groups)} groups for {self.data.rows} rows. Give one group per row."
+            )
+        self.locked: Indices | None = None
+        kept: Indices | None = None
+        if holdout is not None:
+            kept, self.locked = locked(holdout, self.data.y, groups, seed, self.classifier)
+        self._splits, self.cv, self._by_chance = split(cv, self.data.y, groups, seed, self.classifier, kept)
         if self.classifier:
             check_folds(self.data.y, self._splits)
         self._implied = scoring is None
@@ -110,7 +125,7 @@ class CrossValidation:
     def splits_hash(self) -> str:
         """SHA-256 of the splits: equal hashes mean that scores may be compared fold by fold."""
         digest = hashlib.sha256()
-        for indices in (part for split in self._splits for part in split):
+        for indices in (part for pair in self._splits for part in pair):
             digest.update(len(indices).to_bytes(8, "little"))
             digest.update(indices.astype("<i8").tobytes())
         return digest.hexdigest()
@@ -147,6 +162,7 @@ class CrossValidation:
             "cv": self.cv,
             "folds": self.folds,
             "splits": self.splits_hash,
+            **({} if self.locked is None else {"locked": len(self.locked)}),
             "scoring": sorted(self.scorers),
             "estimator_seed": self.seed,
         }
@@ -155,6 +171,25 @@ class CrossValidation:
         """What to optimise where nothing else is asked for: the first of `scoring`, else accuracy or r2."""
         first = next(iter(self.scorers))
         return Objective(first, "min" if self.scorers[first][1] < 0 else "max")
+
+    def fresh(self) -> CrossValidation:
+        """The same cross-validation on other splits of the same kind, to confirm on. Raises InvalidStudy where there are no others."""
+        other = copy(self)
+        seed = self.seed + 1
+        rows = None if self.locked is None else np.setdiff1d(np.arange(self.data.rows), self.locked)
+        cv = self._cv if isinstance(self._cv, int | np.integer) else reshuffled(self._cv, seed)
+        other.predictions = None
+        other._splits, other.cv, _ = split(cv, self.data.y, self._groups, seed, self.classifier, rows)
+        return other
+
+    def look(self, params: Params) -> dict[str, float]:
+        """Every score on the rows that are locked away, of the estimator fitted to all others."""
+        if self.locked is None:
+            raise InvalidStudy(
+                "no rows are locked away. Lock some: CrossValidation(estimator, X, y, holdout=0.2)."
+            )
+        rest = np.setdiff1d(np.arange(self.data.rows), self.locked)
+        return self._score(self._fit(params, rest)[0], self.locked, "the locked rows")
 
     def keeping(self, folder: Path) -> CrossValidation:
         """The same cross-validation, which keeps in `folder` what it predicts for the rows left out."""
@@ -203,7 +238,7 @@ class CrossValidation:
         train, test = self._splits[number]
         fitted, seconds = self._fit(params, train)
         with remembered(fitted) as outputs:
-            scores = self._score(fitted, test, number)
+            scores = self._score(fitted, test, f"fold {number}")
         seen = getattr(fitted, "classes_", None) if self.classifier else None
         return Fold({**scores, "fit_seconds": seconds}, in_numbers(outputs, self._classes, seen))
 
@@ -253,7 +288,7 @@ class CrossValidation:
             model.fit(X, y)
         return model, clock.now() - start
 
-    def _score(self, fitted: Any, rows: Indices, fold: int) -> dict[str, float]:
+    def _score(self, fitted: Any, rows: Indices, where: str) -> dict[str, float]:
         from sklearn.metrics import check_scoring
 
         X, y = self._rows(rows)
@@ -264,14 +299,14 @@ class CrossValidation:
                 raw = scorer(fitted, X, y)
         except Exception as error:
             raise ObjectiveError(
-                f"{_names(self.scorers)} cannot be computed for {self.path} on fold {fold}: {_first_line(error)}. "
+                f"{_names(self.scorers)} cannot be computed for {self.path} on {where}: {first_line(error)}. "
                 "Choose a score that the estimator and the data allow."
             ) from error
         scores = {name: sign * float(raw[name]) for name, (_, sign) in self.scorers.items()}
         for name, value in scores.items():
             if math.isnan(value):
                 raise ObjectiveError(
-                    f"the score {name!r} of fold {fold} is not a number: it is undefined for these {len(rows)} test rows. "
+                    f"the score {name!r} of {where} is not a number: it is undefined for these {len(rows)} test rows. "
                     "Choose another score, or fewer folds."
                 )
         return scores
@@ -365,103 +400,6 @@ def _is_classifier(estimator: Any, path: str, data: Data) -> bool:
     return True
 
 
-# --- splits ------------------------------------------------------------------------------------
-
-
-def _split(
-    cv: Any, data: Data, groups: Any, seed: int, classifier: bool
-) -> tuple[tuple[tuple[Indices, Indices], ...], str, bool]:
-    """The splits, what they are in words, and whether they would be others if made again."""
-    splitter, words = _splitter(cv, data, groups, seed, classifier)
-    try:
-        pairs, again = (
-            list(splitter.split(np.zeros((data.rows, 1)), np.asarray(data.y), groups)) for _ in range(2)
-        )
-    except ValueError as error:
-        raise InvalidStudy(f"the data cannot be split as cv={cv!r} asks: {_first_line(error)}.") from None
-    if not pairs:
-        raise InvalidStudy(f"cv={cv!r} gives no split. Give at least one pair of train and test rows.")
-    by_chance = not all(np.array_equal(a[1], b[1]) for a, b in zip(pairs, again, strict=True))
-    return tuple(_checked(train, test, data.rows) for train, test in pairs), words, by_chance
-
-
-def _splitter(cv: Any, data: Data, groups: Any, seed: int, classifier: bool) -> tuple[Any, str]:
-    from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
-
-    if isinstance(cv, bool) or cv is None:
-        raise InvalidStudy(
-            f"cv is {cv!r}. Give a number of folds such as 5, a splitter, or pairs of indices."
-        )
-    if isinstance(cv, int | np.integer):
-        if cv < 2:
-            raise InvalidStudy(f"cv is {cv}. Cross-validation needs at least 2 folds.")
-        if groups is not None and len(groups) != data.rows:
-            raise InvalidStudy(
-                f"there are {len(groups)} groups for {data.rows} rows. Give one group per row."
-            )
-        made = {
-            (False, False): KFold,
-            (False, True): StratifiedKFold,
-            (True, False): GroupKFold,
-            (True, True): StratifiedGroupKFold,
-        }[groups is not None, classifier]
-        kind = ("stratified " if classifier else "") + ("by groups, " if groups is not None else "")
-        words = f"{cv}-fold {kind}".rstrip(", ")
-        return made(n_splits=int(cv), shuffle=True, random_state=seed), f"{words}, shuffled with seed {seed}"
-    if hasattr(cv, "split"):
-        return cv, " ".join(repr(cv).split())
-    try:
-        pairs = [(np.asarray(train), np.asarray(test)) for train, test in cv]
-    except (TypeError, ValueError):
-        raise InvalidStudy(
-            f"cv is {cv!r}. Give a number of folds such as 5, a splitter, or pairs of train and test indices."
-        ) from None
-    return _Pairs(pairs), f"{len(pairs)} given splits"
-
-
-def overlap(packed: str) -> float:
-    """How many test rows there are to a training row in splits as a study keeps them: 1/(K-1) for K folds."""
-    splits = unpack_splits(packed)
-    return sum(len(test) for _, test in splits) / sum(len(train) for train, _ in splits)
-
-
-def pack_splits(splits: Sequence[tuple[Any, Any]]) -> str:
-    """Splits as text, as a study keeps them."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, *(part for split in splits for part in split))
-    return base64.b64encode(buffer.getvalue()).decode()
-
-
-def unpack_splits(packed: str) -> tuple[tuple[Indices, Indices], ...]:
-    """The splits that `pack_splits` made text of."""
-    with np.load(io.BytesIO(base64.b64decode(packed)), allow_pickle=False) as stored:
-        parts = [stored[name] for name in stored.files]
-    return tuple(zip(parts[::2], parts[1::2], strict=True))
-
-
-class _Pairs:
-    """Given index pairs, as a splitter."""
-
-    def __init__(self, pairs: Sequence[tuple[Any, Any]]) -> None:
-        self._pairs = pairs
-
-    def split(self, X: Any, y: Any, groups: Any) -> Iterator[tuple[Any, Any]]:
-        return iter(self._pairs)
-
-
-def _checked(train: Any, test: Any, rows: int) -> tuple[Indices, Indices]:
-    parts = []
-    for part, name in ((np.asarray(train), "train"), (np.asarray(test), "test")):
-        if part.dtype.kind == "b":
-            part = np.flatnonzero(part)
-        if part.size == 0:
-            raise InvalidStudy(f"a split has no {name} rows. Give at least one on each side.")
-        if part.dtype.kind not in "iu" or part.ndim != 1 or part.min() < 0 or part.max() >= rows:
-            raise InvalidStudy(f"a split's {name} rows must be whole numbers from 0 to {rows - 1}.")
-        parts.append(part.astype(np.int32))
-    return parts[0], parts[1]
-
-
 # --- scores ------------------------------------------------------------------------------------
 
 
@@ -506,8 +444,3 @@ def _quiet() -> Iterator[None]:
 
 def _names(scorers: Mapping[str, Any]) -> str:
     return " or ".join(repr(name) for name in scorers)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
