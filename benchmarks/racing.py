@@ -82,8 +82,6 @@ class Wilcoxon:
     startup: int = 2
 
     def judge(self, trial: Trial, history: History) -> str | None:
-        from scipy.stats import wilcoxon
-
         best = history.best()
         # No fewer than four differences can be significant.
         if best is None or len(trial.reports) < 4 or history.counts[State.COMPLETED] < self.startup:
@@ -92,9 +90,20 @@ class Wilcoxon:
         apart = [a - b for a, b in zip(mine, theirs, strict=False)]
         if sum(apart) <= 0 or not any(apart):
             return None
-        return (
-            "worse" if wilcoxon(apart, alternative="greater", zero_method="zsplit").pvalue < self.p else None
-        )
+        return "worse" if chance(apart) < self.p else None
+
+
+def chance(apart: Folds) -> float:
+    """That of such a sum of ranks, or a greater one, where all signs are as likely: what scipy.stats.wilcoxon(apart,
+    alternative="greater", zero_method="zsplit") gives for up to 13 pairs, in a hundredth of the time.
+    """
+    from scipy.stats import rankdata
+
+    ranks, signs = rankdata(np.abs(apart)), np.sign(apart)
+    ranks = ranks[signs != 0]
+    seen = ranks @ signs[signs != 0]
+    sums = np.array([-1, 1])[np.indices([2] * len(ranks)).reshape(len(ranks), -1)].T @ ranks
+    return float(np.mean(sums >= seen - 1e-9))
 
 
 def losses(trial: Trial, history: History) -> Folds:
@@ -366,10 +375,8 @@ def rows(
     else:
         orders = by_default(scores, args.trials, seeds)
     objective = scores.task.default_objective()
-    # The test takes most of the time, and its share is known well enough from fewer orders.
-    few = {"wilcoxon": orders[:5]}
     return {
-        rule: Played.mean([replayed(order, objective, policy) for order in few.get(rule, orders)])
+        rule: Played.mean([replayed(order, objective, policy) for order in orders])
         for rule, policy in rules.items()
     }
 
@@ -386,7 +393,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2, help="of the default algorithm: how many")
     parser.add_argument("--pairs", nargs="*", default=known, choices=known)
     parser.add_argument(
-        "--half", choices=("first", "second"), help="every second pair, to choose on or to confirm on"
+        "--half", choices=("first", "second"), help="of the pairs: the constants were chosen on the first"
     )
     parser.add_argument("--rules", nargs="*", default=["forgiving", "wilcoxon", "race"], choices=list(RULES))
     parser.add_argument(
@@ -401,7 +408,7 @@ def main() -> None:
             k: json.loads(v) for k, _, v in (s.partition("=") for s in text.split(","))
         }
         rules[text] = Race(**settings)  # type: ignore[arg-type]
-    taken = {None: args.pairs, "first": args.pairs[::2], "second": args.pairs[1::2]}[args.half]
+    taken = {None: args.pairs, "first": args.pairs[:13], "second": args.pairs[13:]}[args.half]
     print(
         "folds run / mean regret, in 1e-4 of the score\n\n| |"
         + "|".join(rules)

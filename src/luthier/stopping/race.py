@@ -1,46 +1,59 @@
-"""Race: gives up a trial once the folds it has run say that it will not catch up with the best one.
+"""Race: gives up a trial once the folds it has run say that it will not come to more than the best one.
 
 A trial of a cross-validation and the best trial so far are compared fold by fold, in pairs, on the folds that both have.
 The difference of the final means is then known but for the folds to come; the trial ends when even a lucky rest of them, at the
-`confidence`, would leave it behind. That is a statement about the mean over these folds, by which trials are compared,
-and about nothing else: hence the finite-population factor. One or two differences say little about their own variance,
-so it is moderated, that is drawn towards the typical one among completed trials (G. K. Smyth, Statistical Applications in Genetics and
+`confidence`, would leave it behind, or ahead by less than is worth a fit. That is a statement about the mean over these folds, by which
+trials are compared, and about nothing else: hence the finite-population factor. One or two differences say little about
+their own variance, so it is moderated, that is drawn towards the typical one (G. K. Smyth, Statistical Applications in Genetics and
 Molecular Biology 3, 2004), and a race can be lost on the first fold.
+
+Typical is what completed trials came to that were as far from the best one on these folds. A good optimiser proposes much that is close to
+it, and that varies the less the closer it is; a trial that has been equal to it all along is likely to stay so, if others did.
 """
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_right, insort
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
 
 from luthier.errors import InvalidStudy
 from luthier.study import History, Metrics, State, Trial
 
 Folds = Mapping[int, float]
 """The loss of each fold: its score, or for a score to be maximised its negative."""
+Table = NDArray[np.float64]
 
 MIN_FOLDS = 3
 LOOKS = 10
 """Each look has a chance of being wrong; with more folds than this, only so many looks are taken, evenly spread."""
+NEAREST = 9
+"""The typical variance is the median of so many, or more that are equally near."""
+LATEST = 100
+"""Of so many completed trials, so that a check does not cost more the longer a study gets."""
+WORTH = 0.05
+"""A gain below this share of the standard error of the best trial's mean is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Race:
     """Moderated-t futility race over the folds of a cross-validation: `tune(..., stopping=Race())`.
 
-    `confidence` is that of one look at a trial that is behind, `prior_df` how many degrees of freedom the typical variance counts
+    `confidence` is that of one look at a trial that is not ahead, `prior_df` how many degrees of freedom the typical variance counts
     for (d0 of limma), and the first `startup` trials run all their folds. Each report must be a fold, its step the
     fold's number, and the result the mean over the folds, as in `CrossValidation`; trials of which that is not so are left alone, as are
     those of fewer than three folds and of studies with several objectives. A trial that has no number for two folds is given up.
     """
 
-    confidence: float = 0.95
-    prior_df: float = 4.0
-    startup: int = 5
+    confidence: float = 0.975
+    prior_df: float = 8.0
+    startup: int = 4
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.confidence < 1:
@@ -48,54 +61,67 @@ class Race:
                 f"confidence is {self.confidence!r}. Use a number from 0.5 to below 1: 0.95, or 0.99 to stop less."
             )
         if not 0 < self.prior_df < math.inf:
-            raise InvalidStudy(f"prior_df is {self.prior_df!r}. Use a number above 0, as in prior_df=4.")
+            raise InvalidStudy(f"prior_df is {self.prior_df!r}. Use a number above 0, as in prior_df=8.")
         if isinstance(self.startup, bool) or not isinstance(self.startup, int) or self.startup < 2:
             raise InvalidStudy(
-                f"startup is {self.startup!r}. Use a whole number of at least 2, as in startup=5."
+                f"startup is {self.startup!r}. Use a whole number of at least 2, as in startup=4."
             )
 
     def judge(self, trial: Trial, history: History) -> str | None:
-        """Why `trial` cannot be expected to catch up with the best completed one, in numbers; None while it can."""
-        field = _field(history)
-        leader = field.leader
-        if leader is None or not leader.feasible or field.size < self.startup:
+        """Why `trial` cannot be expected to do better than the best completed one, in numbers; None while it can."""
+        standing = _field(history).standing
+        if standing is None or not standing.leader.feasible or standing.size < self.startup:
             return None
-        folds = len(leader.folds)
+        leader, folds = standing.leader, len(standing.leader.folds)
         run = _losses(trial, history)
         if not len(run) < folds >= MIN_FOLDS or not run.keys() <= leader.folds.keys():
             return None
-        behind = [loss - leader.folds[fold] for fold, loss in run.items() if math.isfinite(loss)]
-        if len(run) - len(behind) >= 2:
-            return f"{len(run) - len(behind)} of {len(run)} folds have no number as their score"
-        looked = len(behind)
+        apart = standing.apart(run)
+        if len(run) - len(apart) >= 2:
+            return f"{len(run) - len(apart)} of {len(run)} folds have no number as their score"
+        looked = len(apart)
         if folds > LOOKS and looked * LOOKS // folds == (looked - 1) * LOOKS // folds:
             return None
-        mean = math.fsum(behind) / looked if behind else 0.0
-        spread = field.spread
-        if mean <= 0 or spread is None:
+        behind = math.fsum(apart.values()) / looked if apart else 0.0
+        error = self._error(apart, standing) if behind >= -standing.rounding else None
+        if error is None:
+            return None
+        margin = _quantile(self.confidence, self.prior_df + looked - 1) * error
+        if behind + WORTH * standing.error <= margin:
+            return None
+        said = f"after {looked} of {folds} folds {max(behind, 0.0):.3g} behind trial {leader.number}"
+        sure = f"({100 * self.confidence:g}%)"
+        if behind > margin:
+            return f"{said}, more than the {margin:.3g} that the other folds could make up {sure}"
+        return (
+            f"{said}, and at best {margin - behind:.2g} ahead of it in the end {sure}: less than a twentieth of "
+            f"the standard error of its mean, {standing.error:.2g}"
+        )
+
+    def _error(self, apart: Folds, standing: _Standing) -> float | None:
+        """The standard error of the final mean distance, given these; None where there is nothing to judge it by."""
+        looked, folds = len(apart), len(standing.leader.folds)
+        spread = standing.spread(apart) if apart else None
+        if spread is None:
             return None
         df = self.prior_df + looked - 1
-        variance = (self.prior_df * spread + math.fsum((d - mean) ** 2 for d in behind)) / df
-        margin = _quantile(self.confidence, df) * math.sqrt(variance / looked * (folds - looked) / folds)
-        if mean <= margin:
-            return None
-        return (
-            f"after {looked} of {folds} folds {mean:.3g} behind trial {leader.number}, more than the {margin:.3g} "
-            f"that the other folds could make up ({100 * self.confidence:g}%)"
-        )
+        mean = math.fsum(apart.values()) / looked
+        squares = math.fsum((d - mean) ** 2 for d in apart.values())
+        return math.sqrt((self.prior_df * spread + squares) / df / looked * (folds - looked) / folds)
 
     def expected(self, trial: Trial, history: History) -> Metrics | None:
         """The means of the leader at that time, and by how much the folds that `trial` has differ from its folds.
 
-        None where the trial is not behind: then it was stopped for other reasons, and might have been the best.
+        None where the trial was ahead: then it was stopped for other reasons, and might have been the best.
         """
-        leader = _field(history).leader_at(trial.seq)
+        standing = _field(history).standing_at(trial.seq)
         problem = history.problem
         run = _losses(trial, history)
-        if leader is None or not run or not run.keys() <= leader.folds.keys():
+        if standing is None or not run or not run.keys() <= standing.leader.folds.keys():
             return None
-        behind = math.fsum(loss - leader.folds[fold] for fold, loss in run.items())
-        if not 0 < behind < math.inf:
+        leader = standing.leader
+        behind = math.fsum(loss - leader.folds[fold] for fold, loss in run.items()) / len(run)
+        if not -standing.rounding <= behind < math.inf:
             return None
         metrics = {}
         for metric in (problem.objective.metric, *(constraint.metric for constraint in problem.constraints)):
@@ -123,6 +149,50 @@ class _Runner:
         return (not self.feasible, self.loss, self.number) < (not other.feasible, other.loss, other.number)
 
 
+class _Standing:
+    """The leader, and how far from it the others are."""
+
+    def __init__(self, leader: _Runner, runners: Sequence[_Runner]) -> None:
+        folds = leader.folds
+        others = [r for r in runners if r.folds.keys() == folds.keys() and r is not leader]
+        self.leader = leader
+        self.size = len(others) + 1
+        """How many runners have the leader's folds, itself among them."""
+        own = np.fromiter(folds.values(), float)
+        self.error = math.sqrt(_variance(folds.values()) / len(folds)) if len(folds) > 1 else 0.0
+        """The standard error of the leader's mean."""
+        self.rounding = 1e-9 * self.error
+        """So far apart are those that are equal."""
+        self._place = {fold: i for i, fold in enumerate(folds)}
+        losses = np.array([[r.folds[fold] for fold in folds] for r in others[-LATEST:]]).reshape(-1, len(own))
+        apart = losses - own
+        spreads = apart.var(axis=1, ddof=1) if len(own) > 1 else np.zeros(len(apart))
+        order = np.argsort(spreads, kind="stable")
+        self._spreads = spreads[order]
+        """The variances over the folds of the others' distances to the leader, the least first."""
+        self._squares = np.square(apart[order].T)
+        """Their squared distances, a row for each fold."""
+
+    def apart(self, run: Folds) -> Folds:
+        """By how much the folds are behind the leader's, where they have a number."""
+        theirs = self.leader.folds
+        return {fold: loss - theirs[fold] for fold, loss in run.items() if math.isfinite(loss)}
+
+    def spread(self, apart: Folds) -> float | None:
+        """The typical variance of those that are as far from the leader on these folds; None if there are no others that
+        differ from it.
+        """
+        spreads = self._spreads
+        if not len(spreads) or spreads[-1] <= self.rounding**2:
+            return None
+        theirs = np.sqrt(self._squares[[self._place[fold] for fold in apart]].sum(axis=0))
+        away = np.abs(theirs - math.sqrt(math.fsum(d * d for d in apart.values())))
+        if len(away) > NEAREST:
+            spreads = spreads[away <= np.partition(away, NEAREST - 1)[NEAREST - 1] + self.rounding]
+        middle = len(spreads) // 2
+        return float(spreads[middle] if len(spreads) % 2 else (spreads[middle - 1] + spreads[middle]) / 2)
+
+
 class _Field:
     """The runners of a history, kept up to date at the cost of what is new."""
 
@@ -130,26 +200,22 @@ class _Field:
         self._seen = 0
         self._runners: list[_Runner] = []
         self._leaders: list[_Runner] = []
-        self._spreads: list[float] = []
-        self.size = 0
-        """How many runners have the leader's folds, itself among them."""
+        self._standing: _Standing | None = None
 
     @property
-    def leader(self) -> _Runner | None:
-        return self._leaders[-1] if self._leaders else None
+    def standing(self) -> _Standing | None:
+        """As of now; None while nobody leads."""
+        if self._standing is None and self._leaders:
+            self._standing = _Standing(self._leaders[-1], self._runners)
+        return self._standing
 
-    def leader_at(self, seq: int) -> _Runner | None:
-        """The one that led when the study was at that cursor."""
-        place = bisect_right(self._leaders, seq, key=lambda runner: runner.seq)
-        return self._leaders[place - 1] if place else None
-
-    @property
-    def spread(self) -> float | None:
-        """The typical variance over the folds of another runner's distance to the leader; None if there is no other."""
-        spreads, middle = self._spreads, len(self._spreads) // 2
-        if not spreads:
-            return None
-        return spreads[middle] if len(spreads) % 2 else (spreads[middle - 1] + spreads[middle]) / 2
+    def standing_at(self, seq: int) -> _Standing | None:
+        """When the study was at that cursor."""
+        runners = bisect_right(self._runners, seq, key=lambda runner: runner.seq)
+        if runners == len(self._runners):
+            return self.standing
+        leaders = bisect_right(self._leaders, seq, key=lambda runner: runner.seq)
+        return _Standing(self._leaders[leaders - 1], self._runners[:runners]) if leaders else None
 
     def follow(self, history: History) -> None:
         """Take in the trials that ended since the last time."""
@@ -160,24 +226,12 @@ class _Field:
             if runner is None:
                 continue
             self._runners.append(runner)
-            if runner.leads(self.leader) and history.problem.space.allows(trial.params):
+            self._standing = None
+            if runner.leads(self._leaders[-1] if self._leaders else None) and history.problem.space.allows(
+                trial.params
+            ):
                 self._leaders.append(runner)
-                self._spreads, self.size = [], 0
-                for other in self._runners:
-                    self._compare(other)
-            else:
-                self._compare(runner)
         self._seen = history.ended
-
-    def _compare(self, runner: _Runner) -> None:
-        leader = self.leader
-        if leader is None or runner.folds.keys() != leader.folds.keys():
-            return
-        self.size += 1
-        apart = [loss - leader.folds[fold] for fold, loss in runner.folds.items()]
-        # One that predicts the very same says nothing of how those vary that do not; the leader itself is such a one.
-        if len(apart) > 1 and any(apart):
-            insort(self._spreads, _variance(apart))
 
 
 _fields: WeakKeyDictionary[History, _Field] = WeakKeyDictionary()
@@ -212,7 +266,7 @@ def _losses(trial: Trial, history: History) -> dict[int, float]:
     return {fold: objective.sign * score for fold, score in trial.reported(objective.metric).items()}
 
 
-def _variance(values: Sequence[float]) -> float:
+def _variance(values: Collection[float]) -> float:
     mean = math.fsum(values) / len(values)
     return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
