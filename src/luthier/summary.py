@@ -539,6 +539,46 @@ def comparison_rows(history: History, found: Comparison) -> list[Row]:
     ]
 
 
+def result_rows(history: History, found: Result) -> list[Row]:
+    """The trials that could be it: the one chosen, the best, the defaults, those that cannot be told from the best."""
+    numbers = dict.fromkeys([found.trial.number, found.best.number, *found.plausible[:5]])
+    if found.default is not None:
+        numbers.setdefault(found.default.number)
+    start = None if found.default is None else found.default.params
+    objective = history.problem.objective
+    return [
+        (
+            f"#{n}",
+            f"{score(history[n], objective)}   {changed(history[n].params, None if n == _of(found.default) else start)}",
+        )
+        for n in numbers
+    ]
+
+
+def _of(trial: Trial | None) -> int | None:
+    return None if trial is None else trial.number
+
+
+def result_to_json(found: Result) -> dict[str, Any]:
+    """The result of a study, for programs."""
+    return {
+        "trial": trial_to_json(found.trial),
+        "select": found.select,
+        "metric": found.metric,
+        "raw": found.raw,
+        "honest": found.honest,
+        "low": found.low,
+        "high": found.high,
+        "optimism": found.optimism,
+        "best": found.best.number,
+        "default": _of(found.default),
+        "plausible": list(found.plausible),
+        "candidates": found.candidates,
+        "from_rows": found.rows,
+        "sentence": str(found),
+    }
+
+
 def score_and_folds(trial: Trial, metric: str) -> str:
     """A trial's value of a metric, and what it reported on the way."""
     if metric not in trial.metrics:

@@ -115,6 +115,19 @@ def test_two_trials_are_compared_fold_by_fold(luthier: Luthier, estimator: str) 
     assert shown["plausible"][0] == shown["best"]["number"]
 
 
+def test_the_result_says_which_score_to_expect(luthier: Luthier, estimator: str) -> None:
+    ran = luthier("run", estimator)
+    assert " on new data, between " in ran.out
+    said = luthier("result", "knn")
+    assert said.out.startswith("knn   Trial ")
+    assert "is to be expected on new data" in said.out
+    found = luthier("result", "knn", "--select", "posterior", "--no-guard", "--json").json
+    assert found["low"] <= found["honest"] <= found["high"]
+    assert found["select"] == "posterior"
+    shown = luthier("show", "knn", "--json").json
+    assert shown["expected_on_new_data"]["low"] <= shown["expected_on_new_data"]["mean"]
+
+
 def test_what_cannot_be_compared_is_said_so(luthier: Luthier, estimator: str, study: Study) -> None:
     luthier("run", study())
     said = luthier("compare", "first", "0", "1")

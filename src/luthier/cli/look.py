@@ -137,6 +137,45 @@ def compare(name: str, a: int, b: int, margin: float | None, store: str | None, 
         study.close()
 
 
+@click.command(epilog="Examples:  luthier result svc      luthier result svc --select 1se --complexity C")
+@click.argument("name")
+@click.option(
+    "--select",
+    type=click.Choice(["best", "1se", "posterior"]),
+    default="best",
+    show_default=True,
+    help="The best score; the simplest not worse by more than noise; the best of scores and a model.",
+)
+@click.option(
+    "--complexity", metavar="P", help="For 1se: the parameter that makes it more complex; -P: less."
+)
+@click.option(
+    "--no-guard", is_flag=True, help="Give the defaults up even where they are not beaten by more than noise."
+)
+@store_option
+@json_option
+def result(
+    name: str, select: Any, complexity: str | None, no_guard: bool, store: str | None, as_json: bool
+) -> None:
+    """Say which trial to take, and which score it will really have.
+
+    The best of many trials was lucky too. By how much is found by choosing again on resampled rows, from the predictions that
+    were kept for the rows left out.
+    """
+    from luthier.api import load
+    from luthier.summary import plain, result_rows, result_to_json
+
+    study = load(name, store)
+    try:
+        found = study.result(select, complexity=complexity, guard=not no_guard)
+        if as_json:
+            print_json(plain({"study": name, **result_to_json(found)}))
+        else:
+            print_rows(f"{name}   {found}", result_rows(study.history, found))
+    finally:
+        study.close()
+
+
 @click.command(epilog="Example:  luthier replay svc 33")
 @click.argument("name")
 @click.argument("trial", type=int)

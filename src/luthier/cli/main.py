@@ -20,6 +20,7 @@ COMMANDS = {
     "show": "luthier.cli.look:show",
     "trials": "luthier.cli.look:trials",
     "compare": "luthier.cli.look:compare",
+    "result": "luthier.cli.look:result",
     "importance": "luthier.cli.plot:importance",
     "plot": "luthier.cli.plot:plot",
     "stop": "luthier.cli.change:stop",
