@@ -693,12 +693,17 @@ def _table(
     elif facts.get("prepared", found.to_json()) != found.to_json():
         other = f"the data prepared otherwise; now it would be so:\n{found}\n"
     if other:
-        raise SpecMismatch(
-            f"study {name!r} was begun with {other}. Use another name, or `luthier delete {name}` to start over."
-        )
+        raise begun_with(name, other)
     for note in found.notes if say else ():
         _say_once(note)
     return {"data": outline(data), "prepared": found.to_json()}
+
+
+def begun_with(name: str | None, other: str) -> SpecMismatch:
+    """What to raise where a study was begun with something else than it is gone on with."""
+    return SpecMismatch(
+        f"study {name!r} was begun with {other}. Use another name, or `luthier delete {name}` to start over."
+    )
 
 
 def _path(function: Callable[..., Any]) -> str:

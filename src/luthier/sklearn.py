@@ -24,12 +24,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_method_params, _num_samples
 
 from luthier import plugins
-from luthier.api import Study, as_budget, earlier, load
+from luthier.api import Study, as_budget, begun_with, earlier, load
 from luthier.clock import SystemClock
 from luthier.errors import DataError, LuthierError, ObjectiveFailed
 from luthier.estimators.data import Data, take_rows
 from luthier.estimators.distributions import GRID, Translation, translated
 from luthier.estimators.named import estimator_path
+from luthier.estimators.outline import changed, outline
 from luthier.estimators.params import check_names, default_params
 from luthier.estimators.recommended import own_point, recommended_space
 from luthier.executors import Executor, Inline, Processes
@@ -284,6 +285,9 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
     ) -> tuple[Study, EstimatorTask]:
         """The study, new or gone on with, and what is to be done for each of its trials."""
         _, facts = earlier(self.name, self.store)
+        data = None if self.name is None else _table(X, y)
+        if data is not None and "data" in facts and (differs := changed(facts["data"], data)):
+            raise begun_with(self.name, f"other data: {differs}")
         splits = self._splits(X, y, routed.splitter.split, facts)
         seed = (
             0 if self.random_state is None else int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -300,11 +304,12 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
             start=[Proposal(first, tag={"by": "defaults"})] if first is not None else [],
             stopping=self._stopping(splits),
             budget=as_budget(self.trials, self.seconds, failures=1 if self.error_score == "raise" else None),
-            about={} if self.name is None else self._about(X, y, params, packed),
+            about={} if self.name is None else self._about(X, y, data, params, packed),
         )
         new = "splits" not in facts
         if new:
-            study.store.remember(study.name, {"splits": packed})
+            table = {} if data is None else {"data": outline(data)}
+            study.store.remember(study.name, {"splits": packed, **table})
         task = EstimatorTask(
             clone(self.estimator),
             X,
@@ -369,13 +374,15 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
             return Race() if self.race and len(splits) >= MIN_FOLDS else None
         return plugins.policy(self.race)
 
-    def _about(self, X: Any, y: Any, params: Mapping[str, Any], packed: str) -> dict[str, Any]:
+    def _about(
+        self, X: Any, y: Any, data: Data | None, params: Mapping[str, Any], packed: str
+    ) -> dict[str, Any]:
         """What makes it the same question tomorrow."""
         return {
             "estimator": estimator_path(self.estimator),
             "fixed": repr_of(self.estimator),
             "rows": _num_samples(X),
-            "fingerprint": _fingerprint(X, y),
+            "fingerprint": str(joblib.hash((X, y))) if data is None else data.fingerprint,
             "fit_params": joblib.hash(dict(params)) if params else None,
             "cv": _words(self.cv),
             "folds": self.n_splits_,
@@ -624,9 +631,9 @@ def _numbers(X: Any, rows: Any = None) -> Any:
     return X if rows is None else take_rows(X, rows)
 
 
-def _fingerprint(X: Any, y: Any) -> str:
-    """Of any data that scikit-learn takes."""
+def _table(X: Any, y: Any) -> Data | None:
+    """The data, where they are a table and a target as Luthier knows them."""
     try:
-        return Data.of(X, y).fingerprint
+        return Data.of(X, y)
     except (DataError, TypeError, ValueError, AttributeError):
-        return str(joblib.hash((X, y)))
+        return None
