@@ -10,7 +10,7 @@ default configuration: raw and honest score minus the test score of the models o
 and how often the choice is worse by it than the default.
 
 Must hold: honest - test within 0.005 in the mean, coverage of the 95% interval 90 to 99%, worse than the default in fewer than 5% of studies;
-0.2 s for 5,000 rows and 200 trials. The constants of luthier.analysis.honest were chosen on even seeds.
+0.2 s for 5,000 rows and 200 trials. How the constants of luthier.analysis.honest were chosen: docs/benchmarks.md.
 """
 
 # ruff: noqa: E402 - the number of threads is set before NumPy is loaded

@@ -24,7 +24,7 @@ Indices = NDArray[np.intp]
 WIDER = 1.3
 """Intervals are so much wider than rows drawn independently would have them: models of different folds share training rows,
 and the model that will be used is fitted on others. Measured: docs/benchmarks.md."""
-ALPHA = 0.2
+ALPHA = 0.15
 """How often the default configuration may be given up where no other is better. As there mostly is a better one, the choice is
 worse far less often. Measured as well."""
 CELLS = 4_000_000
