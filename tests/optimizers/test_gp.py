@@ -140,9 +140,9 @@ def data(n: int = 25, seed: int = 0) -> tuple[Codes, np.ndarray, np.ndarray]:
     return codes, features, (z - z.mean()) / z.std()
 
 
-def some_theta(codes: Codes) -> np.ndarray:
+def some_theta(codes: Codes, trend: bool = False) -> np.ndarray:
     """Hyperparameters with bent scales."""
-    prior = model.Prior.of((codes.categories > 0).tolist(), 8.0)
+    prior = model.Prior.of((codes.categories > 0).tolist(), 8.0, trend)
     bends = np.zeros(len(prior.centre))
     count = len(codes.names)
     bends[count : 3 * count] = np.random.default_rng(7).uniform(-0.8, 0.8, 2 * count)
@@ -170,17 +170,21 @@ def test_a_number_that_acts_by_its_logarithm_is_found_out() -> None:
     z = np.log10(x[:, 0] + 1e-3) + 0.2 * x[:, 1]
     prior = model.Prior.of([False, False], 2.0)
     found = model.fit(
-        model.Data(x, Axes(np.arange(2), np.arange(2)), z - z.mean(), prior), [(prior.centre, 60)]
+        model.Data(x, Axes(np.arange(2), np.arange(2), np.arange(2)), z - z.mean(), prior),
+        [(prior.centre, 60)],
     )
-    bent = Scales(found, Axes(np.arange(2), np.arange(2))).bend(np.array([[0.1, 0.1]]), np.arange(2))[0]
+    bent = Scales(found, Axes(np.arange(2), np.arange(2), np.arange(2))).bend(
+        np.array([[0.1, 0.1]]), np.arange(2)
+    )[0]
     assert bent[0] > 0.25, "a tenth of the scale is more than a quarter of the way"
     assert abs(bent[1] - 0.1) < 0.1
 
 
-def test_the_gradient_of_the_likelihood_is_that_of_finite_differences() -> None:
+@pytest.mark.parametrize("trend", [False, True])
+def test_the_gradient_of_the_likelihood_is_that_of_finite_differences(trend: bool) -> None:
     codes, features, z = data()
     features[0, codes.axes.numbers], features[1, codes.axes.numbers] = 0.0, 1.0
-    prior = model.Prior.of((codes.categories > 0).tolist(), 8.0)
+    prior = model.Prior.of((codes.categories > 0).tolist(), 8.0, trend)
     data_ = model.Data(features, codes.axes, z, prior)
     rng = np.random.default_rng(1)
     for _ in range(5):
@@ -191,10 +195,40 @@ def test_the_gradient_of_the_likelihood_is_that_of_finite_differences() -> None:
         assert np.allclose(gradient, numeric, rtol=1e-5, atol=1e-6)
 
 
+def test_a_trend_goes_on_where_nothing_was_seen() -> None:
+    """A bowl under ripples, seen in the middle only."""
+    rng = np.random.default_rng(0)
+    axes = Axes(np.arange(4), np.arange(4), np.arange(4))
+
+    def bowl(x: np.ndarray) -> np.ndarray:
+        return np.asarray((4 * (x - 0.6) ** 2 - 0.05 * np.cos(40 * x)).sum(axis=1))
+
+    seen, beyond = rng.uniform(0.25, 0.75, (30, 4)), rng.random((200, 4))
+    z = bowl(seen)
+    scale, middle = z.std(), z.mean()
+    errors = []
+    for trend in (False, True):
+        prior = model.Prior.of([False] * 4, 4.0, trend)
+        told = model.Data(seen, axes, (z - middle) / scale, prior)
+        theta = model.fit(told, [(start, 60) for start in prior.starts()])
+        mean, _ = model.Posterior(theta, seen, axes, told.z).predict(beyond)
+        errors.append(float(np.abs(middle + scale * mean - bowl(beyond)).mean()))
+    assert errors[1] < 0.8 * errors[0]
+
+
+def test_the_model_has_a_trend_where_many_trials_run() -> None:
+    given = problem(Space(x=Float(0.0, 1.0), y=Float(0.0, 1.0)))
+    found = process(given, sampled(given, some_loss, 12))
+    running = [Trial(100 + i, given.space.sample(np.random.default_rng(i)), State.RUNNING) for i in range(8)]
+    for count in (7, 8):
+        found.ask(running[:count], np.random.default_rng(0))
+        assert any(trend for _, trend in found._beliefs) == (count == 8)
+
+
 def test_hyperparameters_are_drawn_from_what_is_probable() -> None:
     """With next to no data that is the prior; with much, near the best fit."""
     prior = model.Prior.of([False, False], 2.0)
-    axes, rng = Axes(np.arange(2), np.arange(2)), np.random.default_rng(0)
+    axes, rng = Axes(np.arange(2), np.arange(2), np.arange(2)), np.random.default_rng(0)
     nothing = model.Data(np.zeros((1, 2)), axes, np.zeros(1), prior)
     draws = np.array(model.sampled(prior.centre, nothing, 400, 1, rng))
     assert np.allclose(draws[:, :2].mean(axis=0), prior.centre[:2], atol=0.6)
@@ -208,23 +242,27 @@ def test_hyperparameters_are_drawn_from_what_is_probable() -> None:
     assert near[:, 1].mean() > 1.0, "the second makes no difference"
 
 
-def test_the_posterior_is_that_of_the_book() -> None:
+@pytest.mark.parametrize("trend", [False, True])
+def test_the_posterior_is_that_of_the_book(trend: bool) -> None:
     codes, features, z = data()
-    theta = some_theta(codes)
+    theta = some_theta(codes, trend)
     posterior = model.Posterior(theta, features, codes.axes, z)
     more = codes.features(codes.random(7, np.random.default_rng(5)))
     here, there = posterior.scales.embed(features), posterior.scales.embed(more)
-    K = posterior.signal * model.kernel(here, here)[0] + posterior.noise * np.eye(len(z))
-    k = posterior.signal * model.kernel(there, here)[0]
+    width = posterior.scales.width
+    K = posterior.signal * model.kernel(here, here, width)[0] + posterior.noise * np.eye(len(z))
+    k = posterior.signal * model.kernel(there, here, width)[0]
+    alone = posterior.signal * np.diag(model.kernel(there, there, width)[0])
     mean, variance = posterior.predict(more)
     assert np.allclose(mean, k @ np.linalg.solve(K, z), atol=1e-7)
-    assert np.allclose(variance, posterior.signal - np.sum(k * np.linalg.solve(K, k.T).T, axis=1), atol=1e-7)
+    assert np.allclose(variance, alone - np.sum(k * np.linalg.solve(K, k.T).T, axis=1), atol=1e-7)
     assert np.allclose(posterior.means, posterior.predict(features)[0], atol=1e-6)
 
 
-def test_pending_points_leave_the_mean_and_take_uncertainty_away() -> None:
+@pytest.mark.parametrize("trend", [False, True])
+def test_pending_points_leave_the_mean_and_take_uncertainty_away(trend: bool) -> None:
     codes, features, z = data()
-    theta = some_theta(codes)
+    theta = some_theta(codes, trend)
     posterior = model.Posterior(theta, features, codes.axes, z)
     waiting = codes.features(codes.random(3, np.random.default_rng(5)))
     conditioned = posterior.given(waiting)
@@ -249,9 +287,10 @@ def test_pending_points_leave_the_mean_and_take_uncertainty_away() -> None:
         acquire.lower_bound(3.0),
     ],
 )
-def test_the_slopes_of_a_score_are_those_of_finite_differences(rule: acquire.Rule) -> None:
+@pytest.mark.parametrize("trend", [False, True])
+def test_the_slopes_of_a_score_are_those_of_finite_differences(rule: acquire.Rule, trend: bool) -> None:
     codes, features, z = data()
-    theta = some_theta(codes)
+    theta = some_theta(codes, trend)
     posterior = model.Posterior(theta, features, codes.axes, z)
     other = model.Posterior(theta + 0.3, features, codes.axes, z)
     success = model.Success(

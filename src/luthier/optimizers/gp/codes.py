@@ -27,10 +27,13 @@ SWEEP = 16
 
 @dataclass(frozen=True, slots=True)
 class Axes:
-    """What the columns of features are: `groups` says of which parameter, `numbers` which are numbers on a scale."""
+    """What the columns of features are: `groups` says of which parameter, `numbers` which are numbers on a scale, and `steady`
+    which of these, by their place among them, exist everywhere.
+    """
 
     groups: Ints
     numbers: Ints
+    steady: Ints
 
 
 class Codes:
@@ -66,7 +69,11 @@ class Codes:
         self.conditional[[i for i, _ in self._rules]] = True
         widths = np.where(self.categories > 0, self.categories + self.conditional, 1)
         self.columns = np.concatenate([[0], np.cumsum(widths)[:-1]]).astype(np.int64)[:count]
-        self.axes = Axes(np.repeat(np.arange(count), widths), self.columns[self.numeric])
+        self.axes = Axes(
+            np.repeat(np.arange(count), widths),
+            self.columns[self.numeric],
+            np.flatnonzero(~self.conditional[self.numeric]),
+        )
         self._multipliers = np.random.default_rng(20261121).integers(
             1, 2**63, size=count, dtype=np.uint64
         ) * np.uint64(2) + np.uint64(1)

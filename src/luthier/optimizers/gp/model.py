@@ -1,7 +1,8 @@
 """A Gaussian process: its kernel, how its hyperparameters are fitted, and what it predicts.
 
 C. E. Rasmussen, C. K. I. Williams, "Gaussian Processes for Machine Learning", 2006; equations are numbered as there.
-The kernel is Matern-5/2 (eq. 4.17) of the distance after `Scales.embed`: bent scales, one lengthscale per parameter.
+The kernel is Matern-5/2 (eq. 4.17) of the distance after `Scales.embed`: bent scales, one lengthscale per parameter; and, where
+theta asks for it, a trend that is a sum of parabolas.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luthier.optimizers.gp.codes import Axes, Floats, Ints
-from luthier.optimizers.gp.scales import OTHERS, Scales, parameters
+from luthier.optimizers.gp.scales import OTHERS, Scales, parameters, trended
 
 JITTERS = (1e-9, 1e-7, 1e-5, 1e-3)
 LENGTHSCALE = (math.log(0.02), math.log(100.0))
 BEND = (-1.5, 1.5)
+TREND = (-8.0, 5.0)
 SIGNAL = (-3.0, 3.0)
 NOISE = (math.log(1e-6), 0.0)
 MEAN = (-2.0, 2.0)
@@ -27,8 +29,9 @@ MEAN = (-2.0, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class Prior:
-    """Independent normal beliefs about theta = (log lengthscales, log a, log b, log signal variance, log noise variance,
-    mean), where a and b bend the scale of a parameter and straight ones are the most probable.
+    """Independent normal beliefs about theta = (log lengthscales, log a, log b, log trend, log signal variance, log noise
+    variance, mean), where a and b bend the scale of a parameter and straight ones are the most probable. The variance of the
+    trend is a share of the signal's, for each of its two degrees; there may be none in theta.
 
     Longer lengthscales are expected in more dimensions: C. Hvarfner, E. O. Hellsten, L. Nardi, "Vanilla Bayesian
     optimization performs great in high dimensions", ICML 2024, here with the centre of their density in log space.
@@ -38,15 +41,15 @@ class Prior:
     spread: Floats
 
     @classmethod
-    def of(cls, categorical: Sequence[bool], dimensions: float) -> Prior:
-        """For parameters of which some are categorical and, on average, so many exist at once."""
+    def of(cls, categorical: Sequence[bool], dimensions: float, trend: bool = False) -> Prior:
+        """For parameters of which some are categorical and, on average, so many exist at once; with a trend or without."""
         root = 0.5 * math.log(max(dimensions, 1.0))
         centre = [root - (0.7 if c else 1.586) for c in categorical]
         spread = [1.5 if c else 1.0 for c in categorical]
         bends = 2 * len(centre)
         return cls(
-            np.array([*centre, *[0.0] * bends, 0.0, -4.0, 0.0]),
-            np.array([*spread, *[0.5] * bends, 1.0, 1.5, 0.5]),
+            np.array([*centre, *[0.0] * bends, *[-2.0] * trend, 0.0, -4.0, 0.0]),
+            np.array([*spread, *[0.5] * bends, *[1.5] * trend, 1.0, 1.5, 0.5]),
         )
 
     def starts(self) -> list[Floats]:
@@ -67,17 +70,29 @@ class Data:
     prior: Prior
 
 
-def bounds(count: int) -> list[tuple[float, float]]:
-    """The box in which theta is looked for, with so many parameters."""
-    return [LENGTHSCALE] * count + [BEND] * (2 * count) + [SIGNAL, NOISE, MEAN]
+def bounds(theta: Floats) -> list[tuple[float, float]]:
+    """The box in which a theta like this one is looked for."""
+    count = parameters(theta)
+    return [LENGTHSCALE] * count + [BEND] * (2 * count) + [TREND] * trended(theta) + [SIGNAL, NOISE, MEAN]
 
 
-def kernel(one: Floats, other: Floats) -> tuple[Floats, Floats]:
-    """The correlation between scaled features, and its derivative by r2; shapes (rows of one, rows of the other)."""
-    r2 = (-2.0 * one) @ other.T
-    r2 += (one * one).sum(axis=1)[:, None]
-    r2 += (other * other).sum(axis=1)
-    return matern(np.maximum(r2, 0.0, out=r2))
+def kernel(one: Floats, other: Floats, width: int) -> tuple[Floats, Floats]:
+    """The kernel between coordinates, of which so many are there for distance and all others for the trend, and its derivative
+    by r2; shapes (rows of one, rows of the other).
+    """
+    here, there = one[:, :width], other[:, :width]
+    r2 = (-2.0 * here) @ there.T
+    r2 += (here * here).sum(axis=1)[:, None]
+    r2 += (there * there).sum(axis=1)
+    value, slope = matern(np.maximum(r2, 0.0, out=r2))
+    if one.shape[1] > width:
+        value += one[:, width:] @ other[:, width:].T
+    return value, slope
+
+
+def trend_variance(trend: Floats) -> Floats | float:
+    """The variance of the trend before anything was seen, as a share of the signal's, by its coordinates."""
+    return np.asarray((trend * trend).sum(axis=-1)) if trend.shape[-1] else 0.0
 
 
 def matern(r2: Floats) -> tuple[Floats, Floats]:
@@ -115,8 +130,9 @@ def loss(theta: Floats, data: Data) -> tuple[float, Floats]:
     z, prior = data.z, data.prior
     scales = Scales(theta, data.axes)
     signal, noise = math.exp(theta[-3]), math.exp(theta[-2])
-    correlation, slope = kernel(embedded := scales.embed(data.features), embedded)
-    covariance = signal * correlation
+    width = scales.width
+    value, slope = kernel(points := scales.embed(data.features), points, width)
+    covariance = signal * value
     noisy = covariance.copy()
     noisy[np.diag_indices_from(noisy)] += noise
     try:
@@ -128,25 +144,28 @@ def loss(theta: Floats, data: Data) -> tuple[float, Floats]:
     rest = z - theta[-1]
     alpha = inverse @ rest
     away = (theta - prior.centre) / prior.spread
-    value = 0.5 * rest @ alpha + np.log(np.diag(factor)).sum() + 0.5 * away @ away
+    reached = 0.5 * rest @ alpha + np.log(np.diag(factor)).sum() + 0.5 * away @ away
     # eq. 5.9: dL/dtheta = 1/2 tr(A dK/dtheta), A = alpha alpha^T - K^-1.
     a = np.outer(alpha, alpha) - inverse
     m = signal * a * slope
     # dL/dr2_ij = -m_ij / 2 for each ordered pair, and dr2_ij/dx_i = 2 (x_i - x_j).
-    by_embedded = 2.0 * (m @ embedded - m.sum(axis=1)[:, None] * embedded)
+    here, trend = points[:, :width], points[:, width:]
+    by_points = 2.0 * (m @ here - m.sum(axis=1)[:, None] * here)
+    if trend.shape[1]:
+        by_points = np.hstack([by_points, -signal * (a @ trend)])
     gradient = away / prior.spread
-    gradient[:-OTHERS] += scales.gradient(data.features, embedded, by_embedded)
+    gradient[:-OTHERS] += scales.gradient(data.features, points, by_points)
     gradient[-3] -= 0.5 * (a * covariance).sum()
     gradient[-2] -= 0.5 * noise * np.trace(a)
     gradient[-1] -= alpha.sum()
-    return float(value), gradient
+    return float(reached), gradient
 
 
 def fit(data: Data, starts: Sequence[tuple[Floats, int]]) -> Floats:
     """The most probable theta that is reached from any of the starts in as many iterations as are given with it."""
     from scipy.optimize import minimize
 
-    box = bounds(parameters(data.prior.centre))
+    box = bounds(data.prior.centre)
     low, high = np.array(box).T
     found: list[tuple[float, Floats]] = []
     for start, iterations in starts:
@@ -168,11 +187,11 @@ def log_likelihood(theta: Floats, data: Data) -> float:
     """Of theta, up to a constant (eq. 2.30); minus infinity outside of the bounds."""
     from scipy.linalg import lapack
 
-    low, high = np.array(bounds(parameters(theta))).T
+    low, high = np.array(bounds(theta)).T
     if np.any(theta < low) or np.any(theta > high):
         return -math.inf
-    embedded = Scales(theta, data.axes).embed(data.features)
-    covariance = math.exp(theta[-3]) * kernel(embedded, embedded)[0]
+    points = Scales(theta, data.axes).embed(data.features)
+    covariance = math.exp(theta[-3]) * kernel(points, points, data.features.shape[1])[0]
     covariance[np.diag_indices_from(covariance)] += math.exp(theta[-2])
     try:
         factor = cholesky(covariance)
@@ -220,7 +239,7 @@ class Posterior:
         self.signal, self.noise, self.mean = math.exp(theta[-3]), math.exp(theta[-2]), float(theta[-1])
         self.points = self.scales.embed(features)
         self.seen = len(z)
-        covariance = self.signal * kernel(self.points, self.points)[0]
+        covariance = self._between(self.points, self.points)
         covariance[np.diag_indices_from(covariance)] += self.noise
         self._covariance = covariance
         self._whiten = np.asarray(lapack.dtrtri(cholesky(covariance), lower=1)[0])
@@ -240,7 +259,7 @@ class Posterior:
         new: Posterior = object.__new__(Posterior)
         new.__dict__.update(self.__dict__)
         more = self.scales.embed(features)
-        between, own = self.signal * kernel(more, self.points)[0], self.signal * kernel(more, more)[0]
+        between, own = self._between(more, self.points), self._between(more, more)
         own[np.diag_indices_from(own)] += self.noise
         new._covariance = np.block([[self._covariance, between.T], [between, own]])
         new.points = np.vstack([self.points, more])
@@ -255,10 +274,14 @@ class Posterior:
 
     def predict_at(self, points: Floats) -> tuple[Floats, Floats]:
         """The same where features are embedded already."""
-        covariance = self.signal * kernel(points, self.points)[0]
+        covariance = self._between(points, self.points)
         white = covariance @ self._whiten.T
-        variance = self.signal - (white * white).sum(axis=1)
+        trend = points[:, self.scales.width :]
+        variance = self.signal * (1.0 + trend_variance(trend)) - (white * white).sum(axis=1)
         return self.mean + covariance @ self._alpha, np.maximum(variance, 1e-12)
+
+    def _between(self, one: Floats, other: Floats) -> Floats:
+        return self.signal * kernel(one, other, self.scales.width)[0]
 
     @property
     def solver(self) -> tuple[Floats, Floats]:
@@ -277,12 +300,14 @@ class Mixture:
     def __init__(self, posteriors: Sequence[Posterior]) -> None:
         self.posteriors = posteriors
         self._scales = Scales(np.array([p.theta for p in posteriors]), posteriors[0].scales.axes)
-        self._points = np.array([p.points for p in posteriors])
+        points, width = np.array([p.points for p in posteriors]), self._scales.width
+        self._points, self._trends = points[..., :width], points[..., width:]
         self._squares = (self._points * self._points).sum(axis=2)[:, None, :]
         self._signal = np.array([p.signal for p in posteriors])[:, None]
         self._mean = np.array([p.mean for p in posteriors])[:, None]
         self._alpha = np.array([p.solver[0] for p in posteriors])[:, None, :]
         self._inverse = np.array([p.solver[1] for p in posteriors])
+        self._tilt = self._alpha @ self._trends
 
     def predict(self, features: Floats, only: int | None = None) -> tuple[Floats, Floats]:
         """Mean and variance, without noise, shape (posteriors, rows); of the first `only` posteriors."""
@@ -293,28 +318,37 @@ class Mixture:
         """Mean and variance at each row, and their derivatives by some numeric columns of the features, on the bent
         scales of the first posterior, shape (posteriors, rows, columns).
         """
-        scaled = self._scales.embed(features)
+        points, width = self._scales.embed(features), self._scales.width
+        scaled, trend = points[..., :width], points[..., width:]
         r2 = (scaled * scaled).sum(axis=2)[:, :, None] + self._squares
         r2 -= 2.0 * (scaled @ self._points.transpose(0, 2, 1))
-        correlation, slope = matern(np.maximum(r2, 0.0))
-        covariance = self._signal[:, :, None] * correlation
+        value, slope = matern(np.maximum(r2, 0.0))
+        curved = trend.shape[2] > 0
+        if curved:
+            value += trend @ self._trends.transpose(0, 2, 1)
+        covariance = self._signal[:, :, None] * value
         solved = covariance @ self._inverse
-        variance = self._signal - (solved * covariance).sum(axis=2)
+        variance = self._signal * (1.0 + trend_variance(trend)) - (solved * covariance).sum(axis=2)
         slope *= 2.0 * self._signal[:, :, None]
         here, there = scaled[:, :, columns], self._points[:, :, columns]
         which = self._scales.axes.groups[columns]
         steep = self._scales.steepness(features[:, columns], which)
-        scale = steep / steep[0] / self._scales.lengthscales[:, None, which]
+        ratio = steep / steep[0]
+        scale = ratio / self._scales.lengthscales[:, None, which]
 
-        def along(factor: Floats) -> Floats:
+        def along(factor: Floats, tilt: Floats) -> Floats:
             weighted = slope * factor
-            return np.asarray(scale * (here * weighted.sum(axis=2)[:, :, None] - weighted @ there))
+            near = np.asarray(scale * (here * weighted.sum(axis=2)[:, :, None] - weighted @ there))
+            if curved:
+                tilted = self._scales.trend_slope(trend, self._signal[:, :, None] * tilt)
+                near += ratio * tilted[..., np.searchsorted(self._scales.axes.numbers, columns)]
+            return near
 
         return (
             self._mean + (covariance * self._alpha).sum(axis=2),
             np.maximum(variance, 1e-12),
-            along(self._alpha),
-            -2.0 * along(solved),
+            along(self._alpha, self._tilt),
+            -2.0 * along(solved, solved @ self._trends - trend if curved else trend),
         )
 
 
@@ -332,13 +366,13 @@ class Success:
 
     def log(self, features: Floats) -> Floats:
         """The logarithm of the probability at each row."""
-        k, _ = kernel(features * self.scale, self._points)
+        k, _ = kernel(features * self.scale, self._points, features.shape[1])
         return np.asarray(np.log((self._share + k @ self._ok) / (self._weight + k.sum(axis=1))))
 
     def slopes(self, features: Floats, columns: Ints) -> tuple[Floats, Floats]:
         """The same, and its derivative by some columns of the features."""
         scaled = features * self.scale
-        k, slope = kernel(scaled, self._points)
+        k, slope = kernel(scaled, self._points, features.shape[1])
         good, total = self._share + k @ self._ok, self._weight + k.sum(axis=1)
         weighted = 2.0 * slope * (self._ok[None, :] / good[:, None] - 1.0 / total[:, None])
         here, there = scaled[:, columns], self._points[:, columns]
