@@ -21,24 +21,31 @@ Optuna is left out where it is not installed: pip install optuna optuna-integrat
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import math
 import os
+import re
 import statistics
 import sys
+import tempfile
+import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
 import numpy as np
+import pandas as pd
 from sklearn import datasets as ds
-from sklearn.base import clone, is_classifier
+from sklearn.base import BaseEstimator, ClassifierMixin, clone, is_classifier
 from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import ElasticNet, LogisticRegression
@@ -538,7 +545,7 @@ def search_part(args: argparse.Namespace) -> None:
     pairs = [(data, estimator) for data in args.datasets for estimator in args.estimators]
     with_optuna = not args.no_optuna and has_optuna()
     cases = []
-    for (data, estimator), seed in product(pairs, args.seeds):
+    for seed, (data, estimator) in product(args.seeds, pairs):
         cases.append(compare(data, estimator, seed, with_optuna))
         if args.out:
             with open(args.out, "a") as file:  # noqa: PTH123
@@ -548,7 +555,181 @@ def search_part(args: argparse.Namespace) -> None:
     table(cases)
 
 
-PARTS: Mapping[str, Callable[[argparse.Namespace], None]] = {"search": search_part}
+# --- overhead ----------------------------------------------------------------------------------
+
+FIT_SECONDS = 0.05
+
+
+class Waiting(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Takes its time, and no CPU, so that nothing but the search is measured on a machine with other work."""
+
+    def __init__(self, a: float = 0.5, b: float = 0.5, seconds: float = FIT_SECONDS) -> None:
+        self.a = a
+        self.b = b
+        self.seconds = seconds
+
+    def fit(self, X: Any, y: Any) -> Waiting:
+        self.classes_ = np.unique(y)
+        time.sleep(self.seconds)
+        return self
+
+    def predict(self, X: Any) -> Any:
+        return np.zeros(len(X), dtype=int)
+
+
+def flat(estimator: Any, X: Any, y: Any) -> dict[str, float]:
+    """A score without noise, and when it was scored."""
+    return {"value": -((estimator.a - 0.3) ** 2) - (estimator.b - 0.6) ** 2, "moment": time.time()}
+
+
+def overhead_part(args: argparse.Namespace) -> None:
+    """Seconds that a search with two workers takes beyond those of its fits, half of them each."""
+    X, y = np.zeros((200, 5)), np.arange(200) % 2
+    trials = 8 if args.quick else 40
+    print(f"\n{trials * FOLDS} fits of {FIT_SECONDS * 1000:.0f} ms, 2 workers: seconds")
+    print(
+        "| | wall | fits / 2 | to the first fit | after the last | beyond, between | share of the wall time | between |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for algorithm in ("random", "auto"):
+        search = LuthierSearchCV(
+            Waiting(),
+            {"a": Float(0, 1), "b": Float(0, 1)},
+            trials=trials,
+            algorithm=algorithm,
+            cv=FOLDS,
+            scoring=flat,
+            race=False,
+            refit="value",
+            n_jobs=2,
+        )
+        began, start = time.time(), time.perf_counter()
+        search.fit(X, y)
+        wall = time.perf_counter() - start - search.refit_time_
+        table = search.cv_results_
+        fits = sum((table["mean_fit_time"] + table["mean_score_time"]) * FOLDS) / 2
+        moments = np.array([table[f"split{k}_test_moment"] for k in range(FOLDS)]) - began
+        first, last = moments.min() - FIT_SECONDS, wall - moments.max()
+        between = wall - fits - first - last
+        cells = (wall, fits, first, last, between)
+        shares = (1 - fits / wall, between / (moments.max() - first))
+        numbers = [*(f"{cell:.2f}" for cell in cells), *(f"{share:.1%}" for share in shares)]
+        print(f"| {algorithm} | {' | '.join(numbers)} |")
+
+
+# --- memory ------------------------------------------------------------------------------------
+
+MATRIX_MB = 500
+PARTS_OF_IT = 10
+
+
+class Summing(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Looks at the rows that it is given."""
+
+    def __init__(self, a: float = 0.5) -> None:
+        self.a = a
+
+    def fit(self, X: Any, y: Any) -> Summing:
+        self.classes_ = np.array([0, 1])
+        self.sum_ = float(np.asarray(X).sum())
+        return self
+
+    def predict(self, X: Any) -> Any:
+        return np.zeros(len(X), dtype=int)
+
+
+def held(process: int | str = "self") -> dict[str, float]:
+    """MB of a process: all that it can see, its share of that, what is its own alone and in no file."""
+    text = Path(f"/proc/{process}/smaps_rollup").read_text()
+    found = {name: int(kB) / 1e3 for name, kB in re.findall(r"^(\w+):\s+(\d+) kB", text, re.MULTILINE)}
+    return {"rss": found["Rss"], "pss": found["Pss"], "anonymous": found["Anonymous"]}
+
+
+def measured(estimator: Any, X: Any, y: Any) -> dict[str, float]:
+    return {"value": estimator.a, **held(), "process": os.getpid()}
+
+
+class Machine:
+    """The most that this process and its children held together while it was looked at; shared pages count once."""
+
+    def __init__(self) -> None:
+        self.most = 0.0
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def _look(self) -> None:
+        while not self._over.wait(0.05):
+            family = [os.getpid(), *_children()]
+            with suppress(OSError):
+                self.most = max(self.most, sum(held(process)["pss"] for process in family))
+
+    def __enter__(self) -> Machine:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+def _children() -> list[int]:
+    tasks = Path("/proc/self/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
+def memory_part(args: argparse.Namespace) -> None:
+    """What two workers hold of a matrix; the rows of a fold, a tenth to learn from and a tenth to score on, are theirs alone."""
+    if not Path("/proc/self/smaps_rollup").exists():
+        print("memory is left out: it can be told on Linux alone.")
+        return
+    mb = 64 if args.quick else MATRIX_MB
+    rows = mb * 125
+    print(f"\nMB, a matrix of {mb} MB and 2 workers (rows of a fold: {2 * mb / PARTS_OF_IT:.0f} each)")
+    print("| | this process before | its peak | workers: in no file | seen | all together |")
+    print("|---|---|---|---|---|---|")
+    y = np.arange(rows) % 2
+    cuts = np.array_split(np.arange(rows), PARTS_OF_IT)
+    folds = [(cuts[k], cuts[k - 1]) for k in range(PARTS_OF_IT)]
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in ("array", "data frame", "mapped from a file"):
+            X: Any = np.random.default_rng(0).random((rows, 1000))
+            if kind == "data frame":
+                X = pd.DataFrame(X, columns=[f"c{i}" for i in range(1000)], copy=False)
+            elif kind == "mapped from a file":
+                np.save(Path(folder) / "X.npy", X)
+                X = np.load(Path(folder) / "X.npy", mmap_mode="r")
+            gc.collect()
+            before = held()["rss"]
+            Path("/proc/self/clear_refs").write_text("5")  # the peak begins here
+            with Machine() as machine:
+                search = LuthierSearchCV(
+                    Summing(),
+                    {"a": Float(0, 1)},
+                    trials=6,
+                    algorithm="random",
+                    cv=folds,
+                    scoring=measured,
+                    race=False,
+                    refit=lambda results: 0,
+                    n_jobs=2,
+                )
+                search.fit(X, y)
+            peak = int(re.findall(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[0]) / 1e3
+            table = search.cv_results_
+            most = [
+                max(max(table[f"split{k}_test_{what}"]) for k in range(PARTS_OF_IT))
+                for what in ("anonymous", "rss")
+            ]
+            cells = (before, peak, *most, machine.most)
+            print(f"| {kind} | {' | '.join(f'{cell:.0f}' for cell in cells)} |")
+            del X, search
+
+
+PARTS: Mapping[str, Callable[[argparse.Namespace], None]] = {
+    "search": search_part,
+    "overhead": overhead_part,
+    "memory": memory_part,
+}
 
 
 def numbers(text: str) -> list[int]:

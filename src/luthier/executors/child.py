@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import os
 import queue
 import select
@@ -114,7 +115,10 @@ def main(connection: int, objective: int, errors: int, parent: int) -> None:
     line = _Line(socket.socket(fileno=connection), parent)
     setup = line.setup.get()
     sys.argv[:] = setup.argv
+    gc.disable()  # what is imported and loaded stays, and looking through it for cycles is a tenth of the start
     task = _load(objective)
+    gc.freeze()
+    gc.enable()
     _restore_stderr(errors)
     line.send(Ready())
     me, home = os.getpid(), Path.cwd()
@@ -126,6 +130,7 @@ def main(connection: int, objective: int, errors: int, parent: int) -> None:
             os.chdir(home)  # the next job starts where this one did
         line.stops.pop((job.number, job.attempt), None)
         line.send(Ended(job.number, job.attempt, outcome))
+    gc.freeze()  # else Python, on leaving, looks for cycles in all that was imported, which takes longer than many a fit
 
 
 def _load(fd: int) -> Task | Failed:
