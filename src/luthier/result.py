@@ -26,7 +26,10 @@ Splits = Sequence[tuple[Any, Any]]
 Select = Literal["best", "1se", "posterior"]
 ROOM = 100_000_000
 """Predictions are looked at together up to so many; of more, from many rows, the choice has next to no optimism."""
+OF_VALUES = ("r2", "explained_variance", "mean_", "median_", "root_mean_", "max_error", "neg_", "d2_")
+"""How the names of scores begin that are of values, not of classes."""
 FINALISTS = 8
+"""So many trials at most are confirmed."""
 PROBABILITIES = frozenset({"log_loss", "brier_score", *RANKINGS})
 
 
@@ -110,9 +113,12 @@ def result_of(
     default = _default(trials)
     scored, groups, rows = _scored(study, trials, objective, splits)
     reported = np.array([objective.sign * history.value(trial) for trial in trials])
+    plain = isinstance(scored, Sums) and scored.loss is None  # means of rows are quick
     found: Honest = honest_of(
         scored,
         default if guard else None,
+        replicates=500 if plain else 200,
+        most=len(trials) if plain else 50,
         rng=np.random.default_rng(spec.seed),
         groups=groups,
         rule=_rule(select, trials, history, complexity),
@@ -320,6 +326,8 @@ def _cells(
     if not (metric in MEASURES or metric in RANKINGS) or not _goes_this_way(objective) or not kept.kept:
         return None
     y, classes = kept.target, kept.classes
+    if (classes is None) != metric.startswith(OF_VALUES):
+        return None
     size = sum(len(test) for _, test in splits) * (1 if classes is None else len(classes))
     if size * len(trials) > ROOM:
         return None

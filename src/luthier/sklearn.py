@@ -159,6 +159,12 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
         `params` go to the estimator's `fit`, to the scorers and to the splitter as in GridSearchCV; what has a value for each row is
         split along with the rows.
         """
+        self._get_scorers()  # what is wrong with these is said before anything else
+        if y is None and get_tags(self.estimator).target_tags.required:
+            raise ValueError(
+                f"This {type(self).__name__} estimator requires y to be passed, but the target y is None: "
+                f"{type(self.estimator).__name__} learns from it."
+            )
         if self.nested:
             self.nested_scores_ = self._nested(X, y, params)
         if self.holdout is None:

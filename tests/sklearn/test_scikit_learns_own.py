@@ -101,3 +101,4 @@ for name in NOT_OURS:
     del globals()[name]
 for name, reason in DIFFERENT.items():
     globals()[name] = pytest.mark.xfail(reason=reason, strict=False)(globals()[name])
+pytestmark = pytest.mark.filterwarnings("default")
