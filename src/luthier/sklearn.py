@@ -281,7 +281,10 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
         if isinstance(self.refit, str) and self.refit != ENSEMBLE:
             return self.refit
         if self.scoring is None:
-            return _KNOWN.get(getattr(type(self.estimator), "score", None), ANY)
+            last = self.estimator
+            while hasattr(last, "steps"):
+                last = last.steps[-1][1]
+            return _KNOWN.get(getattr(type(last), "score", None), ANY)
         if callable(self.scoring):
             return ANY
         return self.scoring if isinstance(self.scoring, str) else next(iter(self.scoring))
@@ -362,7 +365,8 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
         self._check_names(translation)
         if plugins.named(plugins.algorithm(self.algorithm)).name == "grid":
             return translation, None
-        return translation, translation.point(default_params(self.estimator))
+        own = own_point(self.estimator, translation.space, lambda: _numbers(X))
+        return translation, translation.point({**default_params(self.estimator), **own})
 
     def _check_names(self, translation: Translation) -> None:
         """Raise InvalidParams, with the near name, for a name that the estimator does not take."""

@@ -24,9 +24,8 @@ from luthier.enough import SAYS, least
 from luthier.errors import InvalidStudy, LuthierError
 from luthier.estimators.prepare import Prepared
 from luthier.expected import Expected, best_of, ranking
-from luthier.objectives.folds import Predictions
 from luthier.objectives.splits import overlap as overlap_in
-from luthier.result import Result, result_of
+from luthier.result import Judged, Result, result_of
 from luthier.space import Params
 from luthier.store.base import Reader, StudyRow
 from luthier.study import Budget, History, Named, Objective, State, StudySpec, Trial
@@ -36,21 +35,13 @@ ALIVE_SECONDS = 15.0
 """An engine gives a sign of life every two seconds; after so many without one nobody is at work."""
 
 
-class Looked(Protocol):
+class Looked(Judged, Protocol):
     """A study to look at: `luthier.Study`, or anything else that knows as much."""
 
     @property
-    def spec(self) -> StudySpec: ...
-    @property
-    def history(self) -> History: ...
-    @property
     def row(self) -> StudyRow: ...
     @property
-    def facts(self) -> Mapping[str, Any]: ...
-    @property
     def home(self) -> Path: ...
-    @property
-    def predictions(self) -> Predictions: ...
 
 
 @dataclass(frozen=True, slots=True)

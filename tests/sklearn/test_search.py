@@ -47,6 +47,14 @@ def test_the_estimators_own_parameters_are_the_first_candidate_where_the_space_h
     assert all(params["C"] != 1.0 for params in outside.cv_results_["params"])
 
 
+def test_what_a_pipeline_scores_and_what_its_parameters_stand_for_is_known():
+    pipe = make_pipeline(StandardScaler(), SVC())
+    search = LuthierSearchCV(pipe, {"svc__gamma": stats.loguniform(1e-4, 10)}, trials=3).fit(*WINE)
+    assert search.study_.spec.problem.objective.metric == "accuracy"
+    assert search.result_.rows
+    assert search.cv_results_["params"][0]["svc__gamma"] == pytest.approx(1 / 13)  # "scale"
+
+
 def test_the_score_is_the_mean_over_the_same_folds():
     search = LuthierSearchCV(SVC(), C, trials=5, cv=StratifiedKFold(4)).fit(*WINE)
     again = cross_val_score(SVC(**search.best_params_), *WINE, cv=StratifiedKFold(4))
