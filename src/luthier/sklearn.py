@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context, clone, is_classifier
 from sklearn.ensemble import VotingClassifier, VotingRegressor
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import check_cv, cross_val_score
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures
@@ -303,6 +304,8 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
         )
         translation, first = self._translation(X, y, splits, seed)
         packed = pack_splits(splits)
+        if self.scoring is None and metric != ANY and not routed.scorer.score:
+            scorer = get_scorer(metric)  # the same, but a pipeline's own would keep its predictions to itself
         study = Study(
             translation.space,
             maximize=metric,
