@@ -73,6 +73,8 @@ class Forgiving:
         mine, theirs = losses(trial, history), losses(best, history)
         return "worse" if statistics.fmean(mine) > max(theirs) else None
 
+    expected = Race.expected  # the optimiser is told the same, so that the rules alone are compared
+
 
 @dataclass(frozen=True)
 class Wilcoxon:
@@ -91,6 +93,8 @@ class Wilcoxon:
         if sum(apart) <= 0 or not any(apart):
             return None
         return "worse" if chance(apart) < self.p else None
+
+    expected = Race.expected
 
 
 def chance(apart: Folds) -> float:
