@@ -484,7 +484,7 @@ def describe_trial(spec: StudySpec, trial: Trial, seen: int) -> Summary:
     objective = spec.problem.objective
     lines: list[Row] = [(name, score_and_folds(trial, name)) for name in trial.metrics]
     if not trial.metrics and trial.reports:
-        lines.append((objective.metric, _steps(trial, objective.metric).strip() or "not reported"))
+        lines.append((objective.metric, _so_far(spec, trial, objective.metric) or "not reported"))
     lines.append(("params", settings(trial.params)))
     lines.append(("proposed", _proposed(trial, seen)))
     if trial.worker is not None:
@@ -500,6 +500,14 @@ def describe_trial(spec: StudySpec, trial: Trial, seen: int) -> Summary:
     took = f" in {duration(trial.seconds)}" if trial.seconds is not None else ""
     attempt = f"   attempt {trial.attempt}" if trial.attempt > 1 else ""
     return Summary(f"{spec.name} #{trial.number}   {trial.state}{took}{attempt}", tuple(lines))
+
+
+def _so_far(spec: StudySpec, trial: Trial, metric: str) -> str:
+    """What was reported by a trial without a result: every fold of a cross-validation, or the ends of a learning curve."""
+    folds, scores = spec.about.get("folds"), trial.reported(metric).values()
+    if isinstance(folds, int) and 0 < len(scores) <= min(folds, 20):
+        return f"{len(scores)} of {folds} folds " + " ".join(f"{score:.4g}" for score in scores)
+    return _steps(trial, metric).strip()
 
 
 def _steps(trial: Trial, metric: str) -> str:

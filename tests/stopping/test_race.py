@@ -21,6 +21,7 @@ from luthier import plugins
 from luthier.errors import InvalidStudy
 from luthier.study import History, Objective, Problem, Report, State, Trial
 from luthier.study.spec import Constraint
+from luthier.summary import describe_trial
 
 Table = NDArray[np.float64]
 FOLDS = 10
@@ -379,6 +380,9 @@ def test_a_study_stops_what_is_behind_and_can_be_replayed(
     assert sum(len(trial.reports) for trial in study.trials) < 30 * FOLDS
     assert study.best.state is State.COMPLETED
     loaded = lt.load("raced", store)
+    shown = str(describe_trial(loaded.spec, stopped[0], 0))
+    assert f"{len(stopped[0].reports)} of 10 folds" in shown
+    assert f"reason     {stopped[0].reason}" in shown
     for trial in loaded.trials:
         proposal = loaded.replay(trial.number)
         assert proposal is not None
