@@ -33,7 +33,7 @@ from luthier.estimators.distributions import GRID, Translation, translated
 from luthier.estimators.named import estimator_path
 from luthier.estimators.outline import changed, outline
 from luthier.estimators.params import check_names, default_params
-from luthier.estimators.recommended import own_point, recommended_space
+from luthier.estimators.recommended import own_point, recommended_space, some
 from luthier.executors import Executor, Inline, Processes
 from luthier.objectives.crossval import repr_of, standard_error
 from luthier.objectives.estimator import ANY, TIMES, TRAIN, EstimatorTask
@@ -636,12 +636,12 @@ def _words(value: Any) -> str:
 
 
 def _numbers(X: Any, rows: Any = None) -> Any:
-    """The rows of a table of numbers, by which recommended ranges go; None of anything else."""
+    """A table of numbers by which recommended ranges go, or enough of these rows of it; None of anything else."""
     if not hasattr(X, "shape") or len(X.shape) != 2 or not (hasattr(X, "iloc") or X.dtype.kind in "iuf"):
         return None
     if hasattr(X, "iloc") and not all(getattr(kind, "kind", "O") in "iuf" for kind in X.dtypes):
         return None
-    return X if rows is None else take_rows(X, rows)
+    return X if rows is None else take_rows(X, some(rows, X.shape[1]))
 
 
 def _table(X: Any, y: Any) -> Data | None:

@@ -11,7 +11,7 @@ from sklearn.svm import SVC
 
 from luthier.errors import InvalidStudy
 from luthier.estimators import load_estimator, recommended_space, set_params
-from luthier.estimators.recommended import KNOWN, svm_gamma
+from luthier.estimators.recommended import KNOWN, some, svm_gamma
 from luthier.objectives.crossval import CrossValidation
 from luthier.space import Choice, Float
 
@@ -157,3 +157,11 @@ def test_an_estimator_without_a_recommended_space_says_what_to_do():
     assert "no recommended space for sklearn.linear_model:LinearRegression" in str(error.value)
     assert "space=" in str(error.value)
     assert "luthier describe sklearn.linear_model:LinearRegression" in str(error.value)
+
+
+def test_ranges_of_a_large_table_go_by_some_of_its_rows() -> None:
+    rows = np.arange(100_000)
+    assert len(some(rows, 50)) == len(rows)
+    assert len(some(rows, 500)) == 10_000
+    assert len(some(rows, 1_000_000)) == 1000
+    assert list(some([5, 7], 10**9)) == [5, 7]

@@ -43,6 +43,7 @@ from luthier.space import Choice, Const, Float, Int, Parameter, Scalar, Space, W
 from luthier.space.space import replace_when
 
 Parameters = dict[str, Parameter]
+ENOUGH_VALUES, ENOUGH_ROWS = 5_000_000, 1000
 
 
 def recommended_space(estimator: Any, X: Any = None) -> Space:
@@ -66,6 +67,12 @@ def recommended_space(estimator: Any, X: Any = None) -> Space:
             for name, parameter in make(inner, before(estimator, X)).items()
         }
     )
+
+
+def some(rows: Any, columns: int) -> Any:
+    """Every so many of these rows of a large table: enough to take ranges from, without another copy of it."""
+    step = min(len(rows) * columns // ENOUGH_VALUES, len(rows) // ENOUGH_ROWS)
+    return rows[:: max(1, step)]
 
 
 def own_point(estimator: Any, space: Space, rows: Callable[[], Any] = lambda: None) -> dict[str, Scalar]:

@@ -24,7 +24,7 @@ from luthier.estimators.data import Data, check_folds, take_rows
 from luthier.estimators.named import as_estimator, estimator_path, library
 from luthier.estimators.params import check_names, set_params
 from luthier.estimators.prepare import Preprocess, preparation
-from luthier.estimators.recommended import own_point, recommended_space
+from luthier.estimators.recommended import own_point, recommended_space, some
 from luthier.objectives.context import Context
 from luthier.objectives.folds import Fold, Predictions, in_numbers, over_folds, remembered
 from luthier.objectives.splits import (
@@ -214,7 +214,7 @@ class CrossValidation:
     def space(self) -> Space:
         """The recommended space of the estimator, with ranges that follow the data where they depend on it."""
         smallest = min((train for train, _ in self._splits), key=len)
-        return recommended_space(self.estimator, self._numbers(smallest))
+        return recommended_space(self.estimator, self._numbers(some(smallest, self.data.columns)))
 
     def defaults(self, space: Space) -> dict[str, Scalar]:
         """The estimator's own values of the parameters of the space, whether or not the space allows them.
