@@ -12,7 +12,6 @@ from typing import Any, ClassVar, cast
 
 import joblib
 import numpy as np
-from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.base import ClassifierMixin, RegressorMixin, _fit_context, clone, is_classifier
 from sklearn.ensemble import VotingClassifier, VotingRegressor
@@ -35,11 +34,12 @@ from luthier.estimators.outline import changed, outline
 from luthier.estimators.params import check_names, default_params
 from luthier.estimators.recommended import own_point, recommended_space, some
 from luthier.executors import Executor, Inline, Processes
-from luthier.objectives.crossval import repr_of, standard_error
-from luthier.objectives.estimator import ANY, TIMES, TRAIN, EstimatorTask
+from luthier.objectives.crossval import repr_of
+from luthier.objectives.estimator import ANY, TRAIN, EstimatorTask
 from luthier.objectives.folds import Predictions
 from luthier.objectives.splits import locked, pack_splits, reshuffled, unpack_splits
 from luthier.result import Result, Select
+from luthier.sklearn.results import Floats, Scores, counts, score_names
 from luthier.space import Params
 from luthier.stopping import Race, StoppingPolicy
 from luthier.stopping.race import MIN_FOLDS
@@ -48,7 +48,6 @@ from luthier.study import Proposal, State, Trial
 ENSEMBLE = "ensemble"
 _KNOWN = {ClassifierMixin.score: "accuracy", RegressorMixin.score: "r2"}
 """What estimators score by themselves."""
-Floats = NDArray[np.float64]
 Splits = Sequence[tuple[Any, Any]]
 Folds = Mapping[int, Mapping[int, Mapping[str, float]]]
 """Trial -> fold -> what was scored and measured."""
@@ -194,11 +193,11 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
         study, task = self._start(X, y, scorer, metric, params, routed)
         self._study = study
         self._work(study, task)
-        candidates = [trial for trial in study.trials if _counts(trial)]
+        candidates = [trial for trial in study.trials if counts(trial)]
         if not candidates:
             raise KeyboardInterrupt("the search was interrupted before any candidate was scored")
         self._say_what_failed(task, candidates)
-        names = _names(candidates) or [metric]
+        names = score_names(candidates) or [metric]
         self.multimetric_ = self._is_several(scorer, names)
         if self.multimetric_ and metric == ANY:
             names.remove(ANY)
@@ -450,57 +449,21 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
         self, study: Study, task: EstimatorTask, candidates: Sequence[Trial], names: Sequence[str]
     ) -> dict[str, Any]:
         """`cv_results_`."""
-        run = np.array(
-            [[k in trial.reported(task.metric) for k in range(self.n_splits_)] for trial in candidates]
-        )
-        failed = np.array([trial.state is State.FAILED for trial in candidates])
-        leader = study.history.best()
-        place = None if leader is None else candidates.index(leader)
-        tables = {
-            name: self._table(candidates, name, failed & ~run.any(axis=1))
-            for name in dict.fromkeys(
-                [task.metric, *names, *(TRAIN + name for name in names if self.return_train_score), *TIMES]
-            )
-        }
-        whole = {
-            name: _foreseen(table, run, place, level=name in TIMES, worse=name == task.metric)
-            for name, table in tables.items()
-        }
-        out = [
-            _as_scikit_learn_has_it(
-                {name: table[i, k] for name, table in whole.items()}, names, self.multimetric_
-            )
-            for i in range(len(candidates))
-            for k in range(self.n_splits_)
-        ]
+        failure = math.nan if self.error_score == "raise" else float(self.error_score)
+        kinds = [*names, *(TRAIN + name for name in names if self.return_train_score)]
+        scores = Scores.of(candidates, study.history.best(), task.metric, kinds, self.n_splits_, failure)
         stopped = [trial.reason if trial.state is State.STOPPED else None for trial in candidates]
         more = {
             "trial": [trial.number for trial in candidates],
-            "n_folds_run": run.sum(axis=1),
-            "se": [_se(row) for row in tables[task.metric]],
+            "n_folds_run": scores.run.sum(axis=1),
+            "se": scores.errors(task.metric),
             "stopped": np.array(stopped, dtype=object),
         }
         points = [task.translation.params(trial.params) for trial in candidates]
+        out = scores.as_evaluated(names, self.multimetric_)
         results: dict[str, Any] = self._format_results(points, self.n_splits_, out, more)
-        # What was filled in has done its duty in the means; of the folds only those that were run are shown.
-        for key, values in results.items():
-            if key.startswith("split"):
-                values[~run[:, int(key.removeprefix("split").partition("_")[0])] & ~failed] = np.nan
-        for i in np.flatnonzero(run.any(axis=1) & ~run.all(axis=1)):
-            for key in [key for key in results if key.startswith("split0_")]:
-                scores = [results[key.replace("0", str(k), 1)][i] for k in np.flatnonzero(run[i])]
-                results["std_" + key.removeprefix("split0_")][i] = np.std(scores)
+        scores.show_what_was_run(results)
         return results
-
-    def _table(self, candidates: Sequence[Trial], name: str, lost: Any) -> Floats:
-        """A score of every candidate and fold; NaN where the fold was not run. Shape (candidates, folds)."""
-        failure = math.nan if self.error_score == "raise" else float(self.error_score)
-        table = np.full((len(candidates), self.n_splits_), np.nan)
-        for row, trial in zip(table, candidates, strict=True):
-            for report in trial.reports:
-                row[report.step] = report.metrics.get(name, failure)
-        table[lost] = math.nan if name in TIMES else failure
-        return table
 
     def _choose(self, study: Study, candidates: Sequence[Trial], refit_metric: Any) -> None:
         results, numbers = self.cv_results_, [trial.number for trial in candidates]
@@ -578,50 +541,7 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
         return VotingRegressor(members, weights=weights)
 
 
-# --- trials as candidates ----------------------------------------------------------------------
-
-
-def _counts(trial: Trial) -> bool:
-    """Whether there is anything to say of it: it ended, and not before it began."""
-    return trial.state.ended and (bool(trial.reports) or trial.state is State.FAILED)
-
-
-def _names(candidates: Sequence[Trial]) -> list[str]:
-    """The scores there are."""
-    found = dict.fromkeys(name for trial in candidates for report in trial.reports for name in report.metrics)
-    return [name for name in found if name not in TIMES and not name.startswith(TRAIN)]
-
-
-def _foreseen(table: Floats, run: Any, leader: int | None, *, level: bool, worse: bool) -> Floats:
-    """The table with what the folds that were not run would have come to: the leader's, at the mean distance on the others.
-
-    `level` fills in the mean itself; `worse` says that the leader would not lead if the distance were in favour of another: of
-    such a one nothing can be said.
-    """
-    if run.all() or (leader is None and not level):
-        return table
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of candidates without any fold
-        base = 0.0 if level else table[leader]
-        apart = np.nanmean(np.where(run, table - base, np.nan), axis=1, keepdims=True)
-    if worse:
-        apart[apart > 0] = np.nan
-    return np.where(run, table, base + apart)
-
-
-def _as_scikit_learn_has_it(fold: Mapping[str, float], names: Sequence[str], several: bool) -> dict[str, Any]:
-    """A fold as what scikit-learn's own evaluation of it gives."""
-    out: dict[str, Any] = {name: fold[name] for name in TIMES}
-    for kind, prefix in (("test_scores", ""), ("train_scores", TRAIN)):
-        scores = {name: fold[prefix + name] for name in names if prefix + name in fold}
-        out[kind] = scores if several else next(iter(scores.values()), math.nan)
-    return out
-
-
-def _se(row: Floats) -> float:
-    """The standard error of the mean of the folds that were run."""
-    error = standard_error(row[np.isfinite(row)].tolist())
-    return math.nan if error is None else error
+# --- what was given ----------------------------------------------------------------------------
 
 
 def _belongs_to(name: str, names: Any) -> bool:
