@@ -35,6 +35,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -403,15 +404,18 @@ def optuna_wilcoxon(task: Problem, target: float) -> Cost:
     return reached(clock, candidates, target)
 
 
-def has_optuna() -> bool:
-    try:
+def installed() -> tuple[bool, bool]:
+    """Whether OptunaSearchCV and Optuna are there to compare with."""
+    search, itself = (find_spec(name) is not None for name in ("optuna_integration", "optuna"))
+    if itself:
         import optuna
-        import optuna_integration  # noqa: F401
-    except ModuleNotFoundError:
-        print("Optuna is left out: it is not installed (pip install optuna optuna-integration).")
-        return False
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return True
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+    else:
+        print("Optuna is left out: it is not installed (pip install optuna).")
+    if not search:
+        print("OptunaSearchCV is left out: it is not installed (pip install optuna-integration).")
+    return search and itself, itself
 
 
 # --- the comparison ----------------------------------------------------------------------------
@@ -437,7 +441,7 @@ class Case:
     stopped: int
 
 
-def compare(data: str, estimator: str, seed: int, with_optuna: bool) -> Case:
+def compare(data: str, estimator: str, seed: int, with_search: bool, with_optuna: bool) -> Case:
     task = problem(data, estimator, seed)
     best, whole, had_it = randomized(task)
     score, cost = halving(task)
@@ -454,7 +458,7 @@ def compare(data: str, estimator: str, seed: int, with_optuna: bool) -> Case:
         score,
         cost,
         to_halving,
-        optuna_search(task, best) if with_optuna else None,
+        optuna_search(task, best) if with_search else None,
         optuna_wilcoxon(task, best) if with_optuna else None,
         len(states),
         states.count(State.STOPPED),
@@ -543,10 +547,10 @@ def table(cases: Sequence[Case]) -> None:
 
 def search_part(args: argparse.Namespace) -> None:
     pairs = [(data, estimator) for data in args.datasets for estimator in args.estimators]
-    with_optuna = not args.no_optuna and has_optuna()
+    beside = (False, False) if args.no_optuna else installed()
     cases = []
     for seed, (data, estimator) in product(args.seeds, pairs):
-        cases.append(compare(data, estimator, seed, with_optuna))
+        cases.append(compare(data, estimator, seed, *beside))
         if args.out:
             with open(args.out, "a") as file:  # noqa: PTH123
                 print(json.dumps(asdict(cases[-1])), file=file)
