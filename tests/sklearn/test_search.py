@@ -26,6 +26,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 import luthier as lt
 from luthier.errors import InvalidParams, InvalidSpace, SpecMismatch
+from luthier.models import load_model
 from luthier.sklearn import LuthierSearchCV
 
 IRIS = load_iris(return_X_y=True)
@@ -215,6 +216,7 @@ import numpy as np
 from scipy.stats import loguniform
 from sklearn.datasets import load_iris
 from sklearn.svm import SVC
+from luthier.models import load_model
 from luthier.sklearn import LuthierSearchCV
 
 class Logged(SVC):
@@ -258,6 +260,7 @@ import os, signal, sys
 from scipy.stats import loguniform
 from sklearn.datasets import load_iris
 from sklearn.svm import SVC
+from luthier.models import load_model
 from luthier.sklearn import LuthierSearchCV
 
 class Slow(SVC):
@@ -459,3 +462,35 @@ def test_the_best_is_confirmed_on_fresh_splits():
     assert 2 <= tried.sum() <= 3
     assert tried[search.best_index_]
     assert search.confirmation_.trial.number == search.cv_results_["trial"][search.best_index_]
+
+
+def test_with_a_name_the_model_is_saved_and_predicts(tmp_path):
+    frame = load_wine(as_frame=True)
+    store = str(tmp_path / "s.db")
+    pipe = make_pipeline(StandardScaler(), SVC())
+    search = LuthierSearchCV(pipe, {"svc__C": [1.0, 10.0]}, trials=2, name="wine", store=store)
+    search.fit(frame.data, frame.target)
+    assert search.model_.version == 1
+    loaded = load_model(tmp_path, "wine")
+    assert np.array_equal(loaded.predict(frame.data), search.predict(frame.data))
+    again = LuthierSearchCV(pipe, {"svc__C": [1.0, 10.0]}, trials=2, name="wine", store=store)
+    assert again.fit(frame.data, frame.target).model_.version == 1
+    ours = LuthierSearchCV(Picky(), {"x": [1, 2]}, trials=2, name="picky", store=store)
+    with pytest.warns(UserWarning, match="The model was not saved"):
+        ours.fit(*IRIS)
+    assert ours.model_ is None
+
+
+def test_what_a_callable_scores_is_called_by_its_names():
+    def both(estimator, X, y):
+        right = float((estimator.predict(X) == y).mean())
+        return {"score": right, "wrong": 1 - right}
+
+    free = LuthierSearchCV(SVC(), C, trials=2, scoring=both, refit=False).fit(*IRIS)
+    assert {"mean_test_score", "mean_test_wrong"} <= set(free.cv_results_)
+    named = LuthierSearchCV(SVC(), C, trials=2, scoring=both, refit="score").fit(*IRIS)
+    assert named.best_score_ == named.cv_results_["mean_test_score"][named.best_index_]
+    single = LuthierSearchCV(
+        SVC(), C, trials=2, scoring=lambda e, X, y: float((e.predict(X) == y).mean())
+    ).fit(*IRIS)
+    assert single.best_score_ > 0.5

@@ -54,6 +54,10 @@ _SKLEARN = (
 _PLAIN = (
     "collections.OrderedDict",
     "numpy.dtype",  # restored as the dtype of an empty array
+    # Restored by scipy.sparse.load_npz, which refuses pickled objects.
+    "scipy.sparse._csc.csc_matrix",
+    "scipy.sparse._csr.csr_array",
+    "scipy.sparse._csr.csr_matrix",
 )
 _BOOSTING = (
     # Each keeps its trees as bytes or text in its library's own format, which is parsed and not run.

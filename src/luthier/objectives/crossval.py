@@ -252,21 +252,13 @@ class CrossValidation:
 
     def card(self, spec: StudySpec, best: Trial) -> dict[str, Any]:
         """What `save_model` is to write about the model: where it comes from, how it was scored, what it reads."""
-        metrics = {name: float(value) for name, value in best.metrics.items()}
-        folds = {
-            name: [float(report.metrics[name]) for report in best.reports if name in report.metrics]
-            for name in metrics
-        }
         return {
             "data": self.data,
             "meta": {
                 "study": spec.name,
                 "trial": best.number,
                 "params": dict(best.params),
-                "scores": {
-                    name: {"mean": mean, "se": standard_error(folds[name]), "folds": folds[name]}
-                    for name, mean in metrics.items()
-                },
+                "scores": scores_of(best),
                 "objective": [{"metric": o.metric, "goal": o.goal} for o in spec.problem.objectives],
                 "algorithm": spec.algorithm.name,
                 "estimator": self.path,
@@ -329,6 +321,15 @@ class CrossValidation:
                 f"{self.path} is neither a classifier nor a regressor, so there is no score by default. Give scoring=."
             )
         return "accuracy" if self.classifier else "r2"
+
+
+def scores_of(trial: Trial) -> dict[str, Any]:
+    """Every score of a trial as a model's manifest has it: the mean, its standard error, the folds."""
+    found = {}
+    for name, mean in trial.metrics.items():
+        folds = [float(value) for value in trial.reported(name).values()]
+        found[name] = {"mean": float(mean), "se": standard_error(folds), "folds": folds}
+    return found
 
 
 def standard_error(values: Sequence[float]) -> float | None:

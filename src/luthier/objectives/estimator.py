@@ -15,8 +15,6 @@ from luthier.objectives.folds import Fold, Predictions, in_numbers, over_folds, 
 
 TIMES = ("fit_time", "score_time")
 TRAIN = "train_"
-ANY = "score"
-"""What the score to be optimised is called where nobody named it: the only one, or the first of several."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +23,7 @@ class EstimatorTask:
     scikit-learn can be one here. `metric` is the name of the score to be optimised, among several or by itself.
 
     Reports are folds, with all scores, those on the training rows (`train_...`) if asked for, and the times of fitting and scoring.
-    `also` are methods of which the answers are kept besides those that the scores ask for. A fit that fails scores `error_score`; where every fit of a trial does, and that is no number, the trial fails.
+    With `first`, `metric` is the first of what a callable scores, whatever its name there. `also` are methods of which the answers are kept besides those that the scores ask for. A fit that fails scores `error_score`; where every fit of a trial does, and that is no number, the trial fails.
     """
 
     estimator: Any
@@ -44,6 +42,7 @@ class EstimatorTask:
     classes: Any = None
     predictions: Predictions | None = None
     also: tuple[str, ...] = ()
+    first: bool = False
     raised: list[BaseException] = field(default_factory=list)
 
     def keeping(self, predictions: Predictions, groups: Any = None) -> EstimatorTask:
@@ -115,7 +114,7 @@ class EstimatorTask:
         named = {str(name): float(value) for name, value in scores.items()}
         if self.metric in named:
             return named
-        if self.metric != ANY:
+        if not self.first:
             raise ValueError(
                 "For multi-metric scoring, the parameter refit must be set to a scorer key or a callable to refit an estimator "
                 f"with the best parameter setting on the whole data. {self.metric!r} was passed, and there is: {', '.join(named)}."

@@ -26,7 +26,7 @@ from sklearn.utils.validation import _check_method_params, _num_samples
 from luthier import plugins
 from luthier.api import Study, as_budget, begun_with, earlier, load
 from luthier.clock import SystemClock
-from luthier.errors import DataError, LuthierError, ObjectiveFailed
+from luthier.errors import DataError, LuthierError, ModelError, ObjectiveFailed
 from luthier.estimators.data import Data, take_rows
 from luthier.estimators.distributions import GRID, Translation, translated
 from luthier.estimators.named import estimator_path
@@ -34,10 +34,11 @@ from luthier.estimators.outline import changed, outline
 from luthier.estimators.params import check_names, default_params
 from luthier.estimators.recommended import own_point, recommended_space, some
 from luthier.executors import Executor, Inline, Processes
-from luthier.objectives.crossval import repr_of
-from luthier.objectives.estimator import ANY, TRAIN, EstimatorTask
+from luthier.models import ModelVersion, challenge, save_model
+from luthier.objectives.crossval import repr_of, scores_of
+from luthier.objectives.estimator import TRAIN, EstimatorTask
 from luthier.objectives.folds import Predictions
-from luthier.objectives.splits import locked, pack_splits, reshuffled, unpack_splits
+from luthier.objectives.splits import locked, overlap, pack_splits, reshuffled, unpack_splits
 from luthier.result import Result, Select
 from luthier.sklearn.results import Floats, Scores, counts, score_names
 from luthier.space import Params
@@ -46,6 +47,7 @@ from luthier.stopping.race import MIN_FOLDS
 from luthier.study import Proposal, State, Trial
 
 ENSEMBLE = "ensemble"
+SCORE = "score"
 _KNOWN = {ClassifierMixin.score: "accuracy", RegressorMixin.score: "r2"}
 """What estimators score by themselves."""
 Splits = Sequence[tuple[Any, Any]]
@@ -75,7 +77,8 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
     - `holdout=0.2` locks a fifth of the rows away, on which the chosen candidate is scored once: `holdout_score_`, `holdout_looks_`.
       `nested=True`, or a splitter, runs the whole search again on parts of the rows and scores it on the others: `nested_scores_`.
     - With a `name` the study is kept in `store` and survives a crash: the same `fit` again goes on where it was, and one that is
-      complete costs a refit. Other data or another question under the name raise SpecMismatch. Ctrl-C ends the search in
+      complete costs a refit. The fitted estimator is saved as a version of the model of that name (`model_`), in a format that
+      runs no code, unless its types are not known to be harmless, which is said. Other data or another question under the name raise SpecMismatch. Ctrl-C ends the search in
       order, and what was found by then is the result.
     - `random_state=None` is seed 0: the same call gives the same study. `n_jobs` candidates run at once, in processes.
 
@@ -167,12 +170,20 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
             )
         if self.nested:
             self.nested_scores_ = self._nested(X, y, params)
-        if self.holdout is None:
-            return self._fit(X, y, params)
         X, y = indexable(X, y)
+        if self.holdout is None:
+            self._fit(X, y, params)
+        else:
+            self._fit_without(self.holdout, X, y, params)
+        if self.name is not None and self.refit:
+            self.model_ = self._save(self.study_, X, y)
+        return self
+
+    def _fit_without(self, holdout: float, X: Any, y: Any, params: Mapping[str, Any]) -> None:
+        """Search on a part of the rows, look at the others once, and fit to all of them."""
         groups = params.get("groups")
         kept, away = locked(
-            self.holdout,
+            holdout,
             range(_num_samples(X)) if y is None else y,
             groups,
             self._seed(),
@@ -181,9 +192,8 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
         part = {name: self._part(X, value, kept) for name, value in params.items()}
         self._fit(_safe_indexing(X, kept), None if y is None else _safe_indexing(y, kept), part)
         self._look(X, y, params, away)
-        return self
 
-    def _fit(self, X: Any, y: Any, params: Mapping[str, Any]) -> LuthierSearchCV:
+    def _fit(self, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         """Search on these rows, and fit to them."""
         scorer, refit_metric = self._get_scorers()
         X, y = indexable(X, y)
@@ -199,8 +209,8 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
         self._say_what_failed(task, candidates)
         names = score_names(candidates) or [metric]
         self.multimetric_ = self._is_several(scorer, names)
-        if self.multimetric_ and metric == ANY:
-            names.remove(ANY)
+        if self.multimetric_ and self._takes_the_first:
+            names.remove(metric)
         if callable(self.scoring) and self.multimetric_:
             self._check_refit_for_multimetric(names)
             refit_metric = self.refit
@@ -212,7 +222,6 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
                 self._confirm(study, task, X, y, routed.splitter.split, refit_metric)
         if self.refit:
             self._refit(study, task, X, y)
-        return self
 
     # --- rows that the search does not see ---------------------------------------------------
 
@@ -284,10 +293,16 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
             last = self.estimator
             while hasattr(last, "steps"):
                 last = last.steps[-1][1]
-            return _KNOWN.get(getattr(type(last), "score", None), ANY)
+            return _KNOWN.get(getattr(type(last), "score", None), SCORE)
         if callable(self.scoring):
-            return ANY
+            name = getattr(self.scoring, "__name__", SCORE)
+            return SCORE if name == "<lambda>" else name
         return self.scoring if isinstance(self.scoring, str) else next(iter(self.scoring))
+
+    @property
+    def _takes_the_first(self) -> bool:
+        """Whether the first of several scores is optimised, as nobody says which: a callable may give several."""
+        return callable(self.scoring) and (not isinstance(self.refit, str) or self.refit == ENSEMBLE)
 
     def _start(
         self, X: Any, y: Any, scorer: Any, metric: str, params: Mapping[str, Any], routed: Any
@@ -303,7 +318,7 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
         )
         translation, first = self._translation(X, y, splits, seed)
         packed = pack_splits(splits)
-        if self.scoring is None and metric != ANY and not routed.scorer.score:
+        if self.scoring is None and metric != SCORE and not routed.scorer.score:
             scorer = get_scorer(metric)  # the same, but a pipeline's own would keep its predictions to itself
         study = Study(
             translation.space,
@@ -335,6 +350,7 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
             train_scores=self.return_train_score,
             verbose=self.verbose,
             settings=get_config(),
+            first=self._takes_the_first,
             also=("predict_proba",) if self.refit == ENSEMBLE else (),
             classes=np.unique(y) if is_classifier(self.estimator) and np.ndim(y) == 1 else None,
         )
@@ -539,6 +555,35 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
         if is_classifier(self.estimator):
             return VotingClassifier(members, voting="soft", weights=weights)
         return VotingRegressor(members, weights=weights)
+
+    def _save(self, study: Study, X: Any, y: Any) -> ModelVersion | None:
+        """The fitted estimator as the next version of the model of the study's name, unless it is one already."""
+        data, trial = _table(X, y), study.trials[int(self.cv_results_["trial"][self.best_index_])]
+        if data is None or (study.row.ended or "").startswith("interrupted"):
+            return None
+        meta = {
+            "study": study.name,
+            "trial": trial.number,
+            "params": dict(trial.params),
+            "scores": scores_of(trial),
+            "objective": [{"metric": o.metric, "goal": o.goal} for o in study.spec.problem.objectives],
+            "algorithm": study.spec.algorithm.name,
+            "estimator": estimator_path(self.best_estimator_),
+            "fixed": repr_of(self.estimator),
+            "task": "classification" if is_classifier(self.estimator) else "regression",
+            "cv": _words(self.cv),
+            "splits": joblib.hash(study.facts["splits"]),
+            "seed": study.spec.seed,
+            "tried": study.history.ended,
+            "overlap": overlap(study.facts["splits"]),
+        }
+        try:
+            saved = save_model(study.home, study.name, self.best_estimator_, meta=meta, data=data)
+        except ModelError as error:
+            warnings.warn(f"The model was not saved: {error}", stacklevel=3)
+            return None
+        challenge(study.home, study.name, saved.version)
+        return saved
 
 
 # --- what was given ----------------------------------------------------------------------------
