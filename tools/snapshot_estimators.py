@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 import sklearn
+from sklearn.experimental import enable_halving_search_cv, enable_iterative_imputer  # noqa: F401 - all of them
 from sklearn.utils import all_estimators
 
 from luthier.estimators.domain import domain_to_json, live_domains

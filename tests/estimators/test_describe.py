@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import AdaBoostClassifier, RandomForestClassifier
+from sklearn.experimental import enable_halving_search_cv, enable_iterative_imputer  # noqa: F401 - all of them
 from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import SGDClassifier
 from sklearn.multiclass import OneVsRestClassifier

@@ -6,6 +6,7 @@ import warnings
 import pytest
 import sklearn
 from sklearn.datasets import make_classification
+from sklearn.experimental import enable_halving_search_cv, enable_iterative_imputer  # noqa: F401 - all of them
 from sklearn.svm import SVC
 from sklearn.utils import all_estimators
 
