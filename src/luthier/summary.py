@@ -298,7 +298,8 @@ def _best(
     lines.append(("", changed(best.params, None if start is None else start.params)))
     if expected is not None and expected.trial == best:
         error = (expected.high - expected.low) / 4
-        mean, low, high = (number(value, error) for value in (expected.honest, expected.low, expected.high))
+        places = (expected.honest, expected.low, expected.high)
+        mean, low, high = (number(value, error).partition(" ")[0] for value in places)
         lines.append(("expect", f"{mean} on new data, between {low} and {high} (95%)"))
     return [*lines, *_alike(history, overlap), *_failures(history)]
 
