@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import norm
 
 from luthier.analysis.honest import WIDER, Honest, honest, honest_of
-from luthier.analysis.measures import measured
+from luthier.analysis.measures import Sums, measured
 from luthier.analysis.select import Rule, best, simplest
 from luthier.errors import LuthierError
 
@@ -193,3 +193,13 @@ def test_it_takes_a_fraction_of_a_second() -> None:
     start = time.perf_counter()
     honest(losses, 0, rng=rng(1), rule=best)
     assert time.perf_counter() - start < 5  # 0.2 on a machine that does nothing else
+
+
+def test_a_trial_without_a_result_is_not_chosen_though_it_has_all_rows() -> None:
+    rng = np.random.default_rng(3)
+    losses = rng.random((100, 3)) + [0.2, 0.0, 0.1]
+    reported = losses.mean(axis=0)
+    reported[1] = np.nan
+    found = honest_of(Sums.of(losses), rng=rng, reported=reported)
+    assert found.chosen == 2
+    assert found.raw == reported[2]

@@ -139,7 +139,9 @@ def honest_of(
     if default is not None and scored.known[:, default].all():
         rule = guarded(rule, default, needed(inside, field.whole, errors, default))
     reported = field.whole if reported is None else reported
-    chosen = int(rule(np.where(complete, reported, np.inf)[None], errors)[0])
+    # A trial may have been told to stop in its last fold: it has all rows, and yet no result.
+    able = complete & ~np.isnan(reported)
+    chosen = int(rule(np.where(able, reported, np.inf)[None], errors)[0])
     return summed_up(left_out(outside, field.whole, rule(inside, errors)), float(reported[chosen]), chosen)
 
 
