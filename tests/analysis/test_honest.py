@@ -197,7 +197,7 @@ def test_it_takes_a_fraction_of_a_second() -> None:
 
 def test_a_trial_without_a_result_is_not_chosen_though_it_has_all_rows() -> None:
     rng = np.random.default_rng(3)
-    losses = rng.random((100, 3)) + [0.2, 0.0, 0.1]
+    losses = rng.random((100, 3)) + np.array([0.2, 0.0, 0.1])
     reported = losses.mean(axis=0)
     reported[1] = np.nan
     found = honest_of(Sums.of(losses), rng=rng, reported=reported)

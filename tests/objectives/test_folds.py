@@ -62,6 +62,26 @@ def test_no_fold_that_was_reported_is_fitted_again(tmp_path):
     assert task.predictions.cells(4, "predict", task.splits).shape == (150,)
 
 
+@pytest.mark.parametrize("told", [1, 4, 5])
+def test_a_trial_that_is_told_to_stop_in_its_last_fold_completes(told):
+    trial = Lives(100)
+    steps = []
+
+    def report(step, metrics):
+        steps.append(step)
+        if len(steps) >= told:
+            raise lt.Stop("behind")
+
+    trial.report = report
+    task = CrossValidation(SVC(), *IRIS)
+    if told < 5:
+        with pytest.raises(lt.Stop):
+            task(trial)
+        assert len(steps) == told
+    else:
+        assert task(trial)["accuracy"] > 0.9
+
+
 def test_the_predictions_kept_are_those_that_were_scored(tmp_path):
     task = CrossValidation(SVC(), *IRIS, cv=10).keeping(tmp_path)
     metrics = task(Lives(100))

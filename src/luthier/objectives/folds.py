@@ -11,7 +11,7 @@ import math
 import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from luthier.errors import Stop
 from luthier.objectives.context import Context
 
 Outputs = Mapping[str, NDArray[Any]]
@@ -49,7 +50,9 @@ def over_folds(
             fold = evaluate(number)
             if predictions is not None:  # first, so that what is reported is whole
                 predictions.write(trial.number, number, fold)
-            trial.report(number, fold.metrics)
+            # Told to stop in its last fold, a trial has come to its result all the same.
+            with suppress(Stop) if number == folds - 1 else nullcontext():
+                trial.report(number, fold.metrics)
             known = fold.metrics
         scores.append(known)
     names = dict.fromkeys(name for fold in scores for name in fold)
