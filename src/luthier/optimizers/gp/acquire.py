@@ -127,8 +127,8 @@ class Score:
         mean, variance, mean_slope, variance_slope = self.mixture.slopes(features, columns)
         values, by_mean, by_variance = self.rule(mean, variance)
         value, shares = _mixed(values)
-        slope = ((shares * by_mean)[:, :, None] * mean_slope).sum(axis=0)
-        slope += ((shares * by_variance)[:, :, None] * variance_slope).sum(axis=0)
+        slope = np.einsum("ij,ijk->jk", shares * by_mean, mean_slope)
+        slope += np.einsum("ij,ijk->jk", shares * by_variance, variance_slope)
         if self.success is not None:
             log, log_slope = self.success.slopes(features, columns)
             value, slope = (
@@ -237,16 +237,16 @@ def climb(score: Score, rows: Floats, iterations: int) -> tuple[Floats, Floats]:
         if not live.any():
             break
         step = np.where(free, _direction(ahead, past, bend), 0.0)
-        uphill = (step * slope).sum(axis=1) > 0.0
+        uphill = _dots(step, slope) > 0.0
         step = np.where(uphill[:, None], step, ahead)
         step *= np.minimum(1.0, 0.5 / np.maximum(np.abs(step).max(axis=1), 1e-300))[:, None]
         moved, reached, new_slope = x.copy(), value.copy(), slope.copy()
         todo = np.flatnonzero(live)
         for _try in range(4):
             tried = np.clip(x[todo] + step[todo], 0.0, high)
-            rows[np.ix_(todo, climbs)] = back(tried)
+            rows[todo[:, None], climbs] = back(tried)
             got, got_slope = score.slopes(rows[todo])
-            enough = got >= value[todo] + 1e-4 * (slope[todo] * (tried - x[todo])).sum(axis=1)
+            enough = got >= value[todo] + 1e-4 * _dots(slope[todo], tried - x[todo])
             done = todo[enough]
             moved[done], reached[done], new_slope[done] = (
                 tried[enough],
@@ -259,7 +259,7 @@ def climb(score: Score, rows: Floats, iterations: int) -> tuple[Floats, Floats]:
             step[todo] *= 0.25
         live[todo] = False
         s, y = moved - x, slope - new_slope
-        sy, yy = (s * y).sum(axis=1), (y * y).sum(axis=1)
+        sy, yy = _dots(s, y), _dots(y, y)
         curved = sy > 1e-10
         # Rows without curvature keep zeros, which leave the direction as it is.
         past.append(
@@ -273,22 +273,27 @@ def climb(score: Score, rows: Floats, iterations: int) -> tuple[Floats, Floats]:
         bend = np.where(curved, sy / np.where(curved, yy, 1.0), bend)
         gain = float((reached - value).max())
         x, value, slope = moved, reached, new_slope
-        if gain < 1e-5:
+        if gain < 1e-4:
             break
     rows[:, climbs] = back(x)
     return rows, value
+
+
+def _dots(one: Floats, other: Floats) -> Floats:
+    """The products of each row with that of the other."""
+    return np.asarray(np.einsum("ij,ij->i", one, other))
 
 
 def _direction(slope: Floats, past: list[tuple[Floats, Floats, Floats]], bend: Floats) -> Floats:
     q = slope.copy()
     shares = []
     for s, y, rho in reversed(past):
-        share = rho * (s * q).sum(axis=1)
+        share = rho * _dots(s, q)
         q -= share[:, None] * y
         shares.append(share)
     q *= bend[:, None]
     for (s, y, rho), share in zip(past, reversed(shares), strict=True):
-        q += (share - rho * (y * q).sum(axis=1))[:, None] * s
+        q += (share - rho * _dots(y, q))[:, None] * s
     return q
 
 

@@ -25,6 +25,8 @@ TREND = (-8.0, 5.0)
 SIGNAL = (-3.0, 3.0)
 NOISE = (math.log(1e-6), 0.0)
 MEAN = (-2.0, 2.0)
+BLOCK = 128
+"""So many rows are predicted at a time: more memory than fits a cache costs more than what is done with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,27 +78,42 @@ def bounds(theta: Floats) -> list[tuple[float, float]]:
     return [LENGTHSCALE] * count + [BEND] * (2 * count) + [TREND] * trended(theta) + [SIGNAL, NOISE, MEAN]
 
 
-def kernel(one: Floats, other: Floats, width: int) -> tuple[Floats, Floats]:
-    """The kernel between coordinates, of which so many are there for distance and all others for the trend, and its derivative
-    by r2; shapes (rows of one, rows of the other).
+def kernel(one: Floats, other: Floats, width: int) -> Floats:
+    """The kernel between coordinates, of which so many are there for distance and all others for the trend; shape (rows of one,
+    rows of the other).
     """
-    here, there = one[:, :width], other[:, :width]
-    r2 = (-2.0 * here) @ there.T
-    r2 += (here * here).sum(axis=1)[:, None]
-    r2 += (there * there).sum(axis=1)
-    value, slope = matern(np.maximum(r2, 0.0, out=r2))
+    value = matern(squared(one[:, :width], other[:, :width]))
     if one.shape[1] > width:
         value += one[:, width:] @ other[:, width:].T
-    return value, slope
+    return value
+
+
+def squared(one: Floats, other: Floats) -> Floats:
+    """The squared distances between coordinates, shape (rows of one, rows of the other)."""
+    r2 = (-2.0 * one) @ other.T
+    r2 += np.einsum("ij,ij->i", one, one)[:, None]
+    r2 += np.einsum("ij,ij->i", other, other)
+    return np.maximum(r2, 0.0, out=r2)
 
 
 def trend_variance(trend: Floats) -> Floats | float:
     """The variance of the trend before anything was seen, as a share of the signal's, by its coordinates."""
-    return np.asarray((trend * trend).sum(axis=-1)) if trend.shape[-1] else 0.0
+    return np.asarray(np.einsum("...i,...i->...", trend, trend)) if trend.shape[-1] else 0.0
 
 
-def matern(r2: Floats) -> tuple[Floats, Floats]:
-    """Matern-5/2 of squared distances, and the derivative by them."""
+def matern(r2: Floats) -> Floats:
+    """Matern-5/2 of squared distances, in whose place it is put."""
+    r = np.sqrt(r2)
+    r *= math.sqrt(5.0)
+    r2 *= 5.0 / 3.0
+    r2 += r
+    r2 += 1.0
+    r2 *= np.exp(np.negative(r, out=r), out=r)
+    return r2
+
+
+def matern_slope(r2: Floats) -> tuple[Floats, Floats]:
+    """The same, and the derivative by the squared distances."""
     r = np.sqrt(5.0 * r2)
     value = np.exp(-r)
     slope = value * r
@@ -108,6 +125,18 @@ def matern(r2: Floats) -> tuple[Floats, Floats]:
     return value, slope
 
 
+def diagonal(matrix: Floats) -> Floats:
+    """The diagonal itself, which can be written to."""
+    return np.asarray(np.einsum("ii->i", matrix))
+
+
+def mirrored(lower: Floats) -> Floats:
+    """The symmetric matrix of which this is the lower half, all else being zero."""
+    both = lower + lower.T
+    diagonal(both)[:] *= 0.5
+    return both
+
+
 def cholesky(matrix: Floats) -> Floats:
     """The lower factor of a symmetric matrix, with as much added to the diagonal as it takes; raises LinAlgError if that is
     too much.
@@ -116,7 +145,7 @@ def cholesky(matrix: Floats) -> Floats:
 
     for jitter in JITTERS:
         tried = np.array(matrix.T, order="F")  # the same, and in LAPACK's order without being turned
-        tried[np.diag_indices_from(tried)] += jitter
+        diagonal(tried)[:] += jitter
         factor, info = lapack.dpotrf(tried, lower=1, clean=1, overwrite_a=1)
         if info == 0:
             return np.asarray(factor)
@@ -130,26 +159,27 @@ def loss(theta: Floats, data: Data) -> tuple[float, Floats]:
     z, prior = data.z, data.prior
     scales = Scales(theta, data.axes)
     signal, noise = math.exp(theta[-3]), math.exp(theta[-2])
-    width = scales.width
-    value, slope = kernel(points := scales.embed(data.features), points, width)
+    points, width = scales.embed(data.features), scales.width
+    here, trend = points[:, :width], points[:, width:]
+    value, slope = matern_slope(squared(here, here))
+    if trend.shape[1]:
+        value += trend @ trend.T
     covariance = signal * value
     noisy = covariance.copy()
-    noisy[np.diag_indices_from(noisy)] += noise
+    diagonal(noisy)[:] += noise
     try:
         factor = cholesky(noisy)
     except np.linalg.LinAlgError:
         return 1e10, np.zeros_like(theta)
-    inverse, _ = lapack.dpotri(factor, lower=1)
-    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    inverse = mirrored(lapack.dpotri(factor, lower=1)[0])
     rest = z - theta[-1]
     alpha = inverse @ rest
     away = (theta - prior.centre) / prior.spread
-    reached = 0.5 * rest @ alpha + np.log(np.diag(factor)).sum() + 0.5 * away @ away
+    reached = 0.5 * rest @ alpha + np.log(diagonal(factor)).sum() + 0.5 * away @ away
     # eq. 5.9: dL/dtheta = 1/2 tr(A dK/dtheta), A = alpha alpha^T - K^-1.
     a = np.outer(alpha, alpha) - inverse
     m = signal * a * slope
     # dL/dr2_ij = -m_ij / 2 for each ordered pair, and dr2_ij/dx_i = 2 (x_i - x_j).
-    here, trend = points[:, :width], points[:, width:]
     by_points = 2.0 * (m @ here - m.sum(axis=1)[:, None] * here)
     if trend.shape[1]:
         by_points = np.hstack([by_points, -signal * (a @ trend)])
@@ -191,14 +221,14 @@ def log_likelihood(theta: Floats, data: Data) -> float:
     if np.any(theta < low) or np.any(theta > high):
         return -math.inf
     points = Scales(theta, data.axes).embed(data.features)
-    covariance = math.exp(theta[-3]) * kernel(points, points, data.features.shape[1])[0]
-    covariance[np.diag_indices_from(covariance)] += math.exp(theta[-2])
+    covariance = math.exp(theta[-3]) * kernel(points, points, data.features.shape[1])
+    diagonal(covariance)[:] += math.exp(theta[-2])
     try:
         factor = cholesky(covariance)
     except np.linalg.LinAlgError:
         return -math.inf
     white, _ = lapack.dtrtrs(factor, data.z - theta[-1], lower=1)
-    return float(-0.5 * white @ white - np.log(np.diag(factor)).sum())
+    return float(-0.5 * white @ white - np.log(diagonal(factor)).sum())
 
 
 def sampled(theta: Floats, data: Data, count: int, steps: int, rng: np.random.Generator) -> list[Floats]:
@@ -240,7 +270,7 @@ class Posterior:
         self.points = self.scales.embed(features)
         self.seen = len(z)
         covariance = self._between(self.points, self.points)
-        covariance[np.diag_indices_from(covariance)] += self.noise
+        diagonal(covariance)[:] += self.noise
         self._covariance = covariance
         self._whiten = np.asarray(lapack.dtrtri(cholesky(covariance), lower=1)[0])
         self._alpha = self._whiten.T @ (self._whiten @ (z - self.mean))
@@ -260,7 +290,7 @@ class Posterior:
         new.__dict__.update(self.__dict__)
         more = self.scales.embed(features)
         between, own = self._between(more, self.points), self._between(more, more)
-        own[np.diag_indices_from(own)] += self.noise
+        diagonal(own)[:] += self.noise
         new._covariance = np.block([[self._covariance, between.T], [between, own]])
         new.points = np.vstack([self.points, more])
         new._whiten = np.asarray(lapack.dtrtri(cholesky(new._covariance), lower=1)[0])
@@ -274,14 +304,21 @@ class Posterior:
 
     def predict_at(self, points: Floats) -> tuple[Floats, Floats]:
         """The same where features are embedded already."""
-        covariance = self._between(points, self.points)
-        white = covariance @ self._whiten.T
+        mean, explained = np.empty(len(points)), np.empty(len(points))
+        for i in range(0, len(points), BLOCK):
+            block = slice(i, i + BLOCK)
+            covariance = self._between(points[block], self.points)
+            white = covariance @ self._whiten.T
+            np.matmul(covariance, self._alpha, out=mean[block])
+            np.einsum("ij,ij->i", white, white, out=explained[block])
         trend = points[:, self.scales.width :]
-        variance = self.signal * (1.0 + trend_variance(trend)) - (white * white).sum(axis=1)
-        return self.mean + covariance @ self._alpha, np.maximum(variance, 1e-12)
+        variance = self.signal * (1.0 + trend_variance(trend)) - explained
+        return self.mean + mean, np.maximum(variance, 1e-12)
 
     def _between(self, one: Floats, other: Floats) -> Floats:
-        return self.signal * kernel(one, other, self.scales.width)[0]
+        covariance = kernel(one, other, self.scales.width)
+        covariance *= self.signal
+        return covariance
 
     @property
     def solver(self) -> tuple[Floats, Floats]:
@@ -289,8 +326,7 @@ class Posterior:
         if self._inverse is None:
             from scipy.linalg import lapack
 
-            lower, _ = lapack.dlauum(self._whiten, lower=1)
-            self._inverse = np.tril(lower) + np.tril(lower, -1).T
+            self._inverse = mirrored(lapack.dlauum(self._whiten, lower=1)[0])
         return self._alpha, self._inverse
 
 
@@ -302,6 +338,7 @@ class Mixture:
         self._scales = Scales(np.array([p.theta for p in posteriors]), posteriors[0].scales.axes)
         points, width = np.array([p.points for p in posteriors]), self._scales.width
         self._points, self._trends = points[..., :width], points[..., width:]
+        self._pulling = np.concatenate([self._points, np.ones((*self._points.shape[:2], 1))], axis=2)
         self._squares = (self._points * self._points).sum(axis=2)[:, None, :]
         self._signal = np.array([p.signal for p in posteriors])[:, None]
         self._mean = np.array([p.mean for p in posteriors])[:, None]
@@ -311,8 +348,11 @@ class Mixture:
 
     def predict(self, features: Floats, only: int | None = None) -> tuple[Floats, Floats]:
         """Mean and variance, without noise, shape (posteriors, rows); of the first `only` posteriors."""
-        means, variances = zip(*(p.predict(features) for p in self.posteriors[:only]), strict=True)
-        return np.array(means), np.array(variances)
+        if only is not None or len(features) > 8 * BLOCK:
+            means, variances = zip(*(p.predict(features) for p in self.posteriors[:only]), strict=True)
+            return np.array(means), np.array(variances)
+        points, width = self._scales.embed(features), self._scales.width
+        return self._moments(matern(self._squared(points[..., :width])), points[..., width:])[:2]
 
     def slopes(self, features: Floats, columns: Ints) -> tuple[Floats, Floats, Floats, Floats]:
         """Mean and variance at each row, and their derivatives by some numeric columns of the features, on the bent
@@ -320,36 +360,46 @@ class Mixture:
         """
         points, width = self._scales.embed(features), self._scales.width
         scaled, trend = points[..., :width], points[..., width:]
-        r2 = (scaled * scaled).sum(axis=2)[:, :, None] + self._squares
-        r2 -= 2.0 * (scaled @ self._points.transpose(0, 2, 1))
-        value, slope = matern(np.maximum(r2, 0.0))
-        curved = trend.shape[2] > 0
-        if curved:
-            value += trend @ self._trends.transpose(0, 2, 1)
-        covariance = self._signal[:, :, None] * value
-        solved = covariance @ self._inverse
-        variance = self._signal * (1.0 + trend_variance(trend)) - (solved * covariance).sum(axis=2)
-        slope *= 2.0 * self._signal[:, :, None]
-        here, there = scaled[:, :, columns], self._points[:, :, columns]
+        value, slope = matern_slope(self._squared(scaled))
+        mean, variance, solved = self._moments(value, trend)
         which = self._scales.axes.groups[columns]
         steep = self._scales.steepness(features[:, columns], which)
         ratio = steep / steep[0]
-        scale = ratio / self._scales.lengthscales[:, None, which]
+        # What pulls the mean, and below it what pulls the variance: two rows for each.
+        rows = len(features)
+        pulls = np.empty((len(slope), 2 * rows, slope.shape[2]))
+        np.multiply(slope, self._alpha, out=pulls[:, :rows])
+        np.multiply(slope, solved, out=pulls[:, rows:])
+        pulled = (pulls @ self._pulling).reshape(len(slope), 2, rows, width + 1).swapaxes(0, 1)
+        by_features = (scaled * pulled[..., -1:] - pulled[..., :-1])[..., columns]
+        by_features *= 2.0 * ratio / self._scales.lengthscales[:, None, which]
+        if trend.shape[2]:
+            tilt = np.empty((2, *trend.shape))
+            tilt[0] = self._tilt
+            np.subtract(solved @ self._trends, trend, out=tilt[1])
+            places = np.searchsorted(self._scales.axes.numbers, columns)
+            by_features += ratio * self._scales.trend_slope(trend, tilt)[..., places]
+        by_features *= self._signal[:, :, None]
+        return mean, variance, by_features[0], -2.0 * by_features[1]
 
-        def along(factor: Floats, tilt: Floats) -> Floats:
-            weighted = slope * factor
-            near = np.asarray(scale * (here * weighted.sum(axis=2)[:, :, None] - weighted @ there))
-            if curved:
-                tilted = self._scales.trend_slope(trend, self._signal[:, :, None] * tilt)
-                near += ratio * tilted[..., np.searchsorted(self._scales.axes.numbers, columns)]
-            return near
+    def _squared(self, scaled: Floats) -> Floats:
+        """The squared distances to the points seen."""
+        r2 = (-2.0 * scaled) @ self._points.transpose(0, 2, 1)
+        r2 += np.einsum("...i,...i->...", scaled, scaled)[:, :, None]
+        r2 += self._squares
+        return np.asarray(np.maximum(r2, 0.0, out=r2))
 
-        return (
-            self._mean + (covariance * self._alpha).sum(axis=2),
-            np.maximum(variance, 1e-12),
-            along(self._alpha, self._tilt),
-            -2.0 * along(solved, solved @ self._trends - trend if curved else trend),
-        )
+    def _moments(self, value: Floats, trend: Floats) -> tuple[Floats, Floats, Floats]:
+        """Mean and variance where distance alone makes the kernel `value`, which becomes the covariance; and that times the
+        inverse of the covariance of the points seen.
+        """
+        if trend.shape[2]:
+            value += trend @ self._trends.transpose(0, 2, 1)
+        value *= self._signal[:, :, None]
+        solved = value @ self._inverse
+        variance = self._signal * (1.0 + trend_variance(trend)) - np.einsum("...i,...i->...", solved, value)
+        mean = self._mean + (value @ self._alpha.transpose(0, 2, 1))[..., 0]
+        return mean, np.maximum(variance, 1e-12), solved
 
 
 class Success:
@@ -366,13 +416,13 @@ class Success:
 
     def log(self, features: Floats) -> Floats:
         """The logarithm of the probability at each row."""
-        k, _ = kernel(features * self.scale, self._points, features.shape[1])
+        k = matern(squared(features * self.scale, self._points))
         return np.asarray(np.log((self._share + k @ self._ok) / (self._weight + k.sum(axis=1))))
 
     def slopes(self, features: Floats, columns: Ints) -> tuple[Floats, Floats]:
         """The same, and its derivative by some columns of the features."""
         scaled = features * self.scale
-        k, slope = kernel(scaled, self._points, features.shape[1])
+        k, slope = matern_slope(squared(scaled, self._points))
         good, total = self._share + k @ self._ok, self._weight + k.sum(axis=1)
         weighted = 2.0 * slope * (self._ok[None, :] / good[:, None] - 1.0 / total[:, None])
         here, there = scaled[:, columns], self._points[:, columns]

@@ -38,16 +38,14 @@ FEW = 150
 """Up to so many trials: then one explanation stands out, and each costs as much."""
 OPTIMISTIC, REACH = 50, 3.0
 """Every fourth of the first so many trials goes where the loss may be lowest by so many standard deviations."""
-CROWD = 8
-"""Beside so many running trials what is known lags far behind, and a trend through few points leads further."""
 SLICES = 21
 """A normal law is followed through a transform at the middle of so many slices of equal probability."""
 FAILURES = 100
 """So many of the latest failures are remembered."""
 TRANSFORMS = {"plain": transform.plain, "bounded": transform.bounded}
 """Each has hyperparameters of its own."""
-Slot = tuple[str, bool]
-"""Which transform, and whether losses may follow a trend."""
+TRENDED = "plain"
+"""Through this one losses may follow a trend: from few points it leads further. The other stays where points are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +99,9 @@ class Process:
         self._failed = _Table(parameters, len(self.codes.axes.groups))
         self._seen: list[int] = []
         self._keys: acquire.Keys | None = None
-        self._beliefs: dict[Slot, Belief | None] = {}
-        self._thetas: dict[tuple[Slot, int], Floats] = {}
-        self._draws: dict[tuple[Slot, int], list[Floats]] = {}
+        self._beliefs: dict[str, Belief | None] = {}
+        self._thetas: dict[tuple[str, int], Floats] = {}
+        self._draws: dict[tuple[str, int], list[Floats]] = {}
 
     # --- learning ----------------------------------------------------------------------------
 
@@ -146,7 +144,7 @@ class Process:
         if known + len(pending) < self._initial or known < min(3, self._initial):
             return self._spread(place, pending, rng)
         with one_thread():
-            belief = self.belief(("plain", "bounded")[place % 2], trend=len(pending) >= CROWD)
+            belief = self.belief(("plain", "bounded")[place % 2])
             if belief is not None:
                 return self._modelled(belief, pending, place, rng)
         why = "all values are equal so far"
@@ -275,16 +273,15 @@ class Process:
 
     # --- the model ---------------------------------------------------------------------------
 
-    def belief(self, name: str, trend: bool = False) -> Belief | None:
-        """The model through the transform `name`, with a trend or without; None where all losses are equal."""
-        slot = name, trend
+    def belief(self, slot: str) -> Belief | None:
+        """The model through the transform `slot`; None where all losses are equal."""
         if slot not in self._beliefs:
             self._beliefs[slot] = self._believed(slot)
         return self._beliefs[slot]
 
-    def _believed(self, slot: Slot) -> Belief | None:
+    def _believed(self, slot: str) -> Belief | None:
         usable = self._usable
-        warped = TRANSFORMS[slot[0]](usable.losses)
+        warped = TRANSFORMS[slot](usable.losses)
         if warped is None:
             return None
         due = self._due(slot, len(usable))
@@ -306,12 +303,12 @@ class Process:
         away = points - points[int(np.argmin(usable.losses))]
         return np.sort(np.argpartition((away * away).sum(axis=1), EXACT)[:EXACT])
 
-    def _due(self, slot: Slot, count: int) -> list[int]:
+    def _due(self, slot: str, count: int) -> list[int]:
         """The numbers of usable trials at which there is a fit, up to `count`; the transforms take turns."""
-        first = self._initial + (self._initial + (slot[0] == "bounded")) % 2
+        first = self._initial + (self._initial + (slot == "bounded")) % 2
         return _schedule(first, count) or [count]
 
-    def _theta(self, slot: Slot, due: list[int]) -> Floats:
+    def _theta(self, slot: str, due: list[int]) -> Floats:
         """The most probable hyperparameters as of the last fit.
 
         Each fit begins where the one before it ended, so it depends on what was told alone, and not on which of them
@@ -328,22 +325,22 @@ class Process:
             self._thetas[slot, due[i]] = fit(data, starts)
         return self._thetas[slot, due[-1]]
 
-    def _others(self, slot: Slot, count: int) -> list[Floats]:
+    def _others(self, slot: str, count: int) -> list[Floats]:
         """Other probable hyperparameters as of the fit at `count`: few trials leave many explanations."""
         if count > FEW:
             return []
         if (slot, count) not in self._draws:
-            rng = np.random.default_rng([count, len(slot[0])])
+            rng = np.random.default_rng([count, len(slot)])
             theta, data = self._thetas[slot, count], self._data(slot, count)
             self._draws[slot, count] = sampled(theta, data, DRAWS, APART, rng)
         return self._draws[slot, count]
 
-    def _data(self, slot: Slot, count: int) -> Data:
+    def _data(self, slot: str, count: int) -> Data:
         """What hyperparameters are fitted to as of `count` usable trials: all of them, later a part."""
         codes, usable = self.codes, self._usable
         alive = float(usable.alive[:count].sum(axis=1).mean())
-        prior = Prior.of((codes.categories > 0).tolist(), alive, trend=slot[1])
-        warped = TRANSFORMS[slot[0]](usable.losses[:count])
+        prior = Prior.of((codes.categories > 0).tolist(), alive, trend=slot == TRENDED)
+        warped = TRANSFORMS[slot](usable.losses[:count])
         z = np.zeros(count) if warped is None else warped.z
         share = (2 * FITTED) // 5
         part = np.arange(count) if count <= FITTED else _part(z, share, 0, FITTED - share)

@@ -43,6 +43,7 @@ class Scales:
         told = np.exp(theta[..., : 3 * count]).reshape(*theta.shape[:-1], 3, count)
         self.lengthscales, self._a, self._b = told[..., 0, :], told[..., 1, :], told[..., 2, :]
         self._numbers = axes.groups[axes.numbers]
+        self._reach = self.lengthscales[..., None, axes.groups]
         self.width = len(axes.groups)
         """So many coordinates are there for distance, all others for the trend."""
         self._trended = trended(theta)
@@ -65,33 +66,43 @@ class Scales:
 
     def steepness(self, units: Floats, which: Ints) -> Floats:
         """The derivative of `bend`."""
-        (a, b), x = self._bends(which), np.clip(units, BORDER, 1.0 - BORDER)
+        (a, b), x = self._bends(which), np.minimum(np.maximum(units, BORDER), 1.0 - BORDER)
         powered = x**a
         return np.asarray(a * b * powered / x * (1.0 - powered) ** (b - 1.0))
 
     def embed(self, features: Floats) -> Floats:
         """The coordinates of each row: the features where their distance is that of the kernel, and those of the trend."""
-        numbers = self.axes.numbers
+        numbers, width = self.axes.numbers, self.width
         bent = self.bend(features[:, numbers], self._numbers)
-        if len(numbers) == features.shape[1]:
-            found = bent
+        found = np.empty((*bent.shape[:-1], width + 2 * len(self._steady)))
+        near = found[..., :width]
+        if len(numbers) < width:
+            near[...] = features
+            near[..., numbers] = bent
+            near /= self._reach
         else:
-            found = np.empty((*self.lengthscales.shape[:-1], *features.shape))
-            found[...] = features
-            found[..., numbers] = bent
-        found = np.asarray(found / self.lengthscales[..., None, self.axes.groups])
-        return np.concatenate([found, *self._curves(bent)], axis=-1) if len(self._steady) else found
+            np.divide(bent, self._reach, out=near)
+        if len(self._steady):
+            self._curve(bent, found[..., width:])
+        return found
 
-    def _curves(self, bent: Floats) -> tuple[Floats, Floats]:
-        """What each number adds to the trend, of first and of second degree; orthonormal on the unit interval."""
-        x = 2.0 * bent[..., self._steady] - 1.0
-        return _ROOT3 * self._weight * x, _ROOT5 * self._weight * (1.5 * x * x - 0.5)
+    def _curve(self, bent: Floats, found: Floats) -> None:
+        """What each number adds to the trend, of first and then of second degree; orthonormal on the unit interval."""
+        count = len(self._steady)
+        first, second = found[..., :count], found[..., count:]
+        x = bent if count == bent.shape[-1] else bent[..., self._steady]
+        np.multiply(2.0 * _ROOT3 * self._weight, x - 0.5, out=first)
+        np.multiply(first, first, out=second)
+        second *= 0.5 * _ROOT5 / self._weight
+        second -= 0.5 * _ROOT5 * self._weight
 
     def trend_slope(self, trend: Floats, slope: Floats) -> Floats:
         """The derivative by all bent numbers, where `slope` is that by the coordinates of the trend, which are at `trend`."""
         count = len(self._steady)
         by_first, by_second = slope[..., :count], slope[..., count:]
         steady = 2.0 * _ROOT3 * (self._weight * by_first + _ROOT5 * trend[..., :count] * by_second)
+        if count == len(self.axes.numbers):
+            return np.asarray(steady)
         found = np.zeros((*steady.shape[:-1], len(self.axes.numbers)))
         found[..., self._steady] = steady
         return found
