@@ -434,6 +434,21 @@ def test_the_whole_search_is_scored_on_rows_that_it_did_not_see():
     assert search.nested_scores_.mean() > 0.9
 
 
+@pytest.mark.parametrize("scoring", [["accuracy", "f1_macro"], {"acc": "accuracy", "f1": "f1_macro"}])
+def test_of_several_scores_the_nested_one_is_that_which_was_optimised(scoring):
+    refit = "accuracy" if isinstance(scoring, list) else "acc"
+    search = LuthierSearchCV(SVC(), {"C": [0.1, 1.0]}, trials=2, cv=3, nested=3, scoring=scoring, refit=refit)
+    assert search.fit(*IRIS).nested_scores_.mean() > 0.9
+
+
+def test_a_generator_is_drawn_from_once_for_a_fit():
+    rng = np.random.RandomState(0)
+    search = LuthierSearchCV(SVC(), C, trials=2, holdout=0.2, random_state=rng).fit(*WINE)
+    other = LuthierSearchCV(SVC(), C, trials=2, holdout=0.2, random_state=np.random.RandomState(0)).fit(*WINE)
+    assert search.holdout_score_ == other.holdout_score_
+    assert rng.randint(2**31 - 1) == np.random.RandomState(0).randint(2**31 - 1, size=2)[1]
+
+
 def test_an_ensemble_is_fitted_where_it_is_honestly_better():
     X, y = load_breast_cancer(return_X_y=True)
     space = {"max_depth": stats.randint(2, 20), "min_samples_leaf": stats.randint(1, 20)}

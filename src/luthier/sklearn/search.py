@@ -168,6 +168,8 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
                 f"This {type(self).__name__} estimator requires y to be passed, but the target y is None: "
                 f"{type(self.estimator).__name__} learns from it."
             )
+        drawn = self.random_state is not None
+        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1)) if drawn else 0
         if self.nested:
             self.nested_scores_ = self._nested(X, y, params)
         X, y = indexable(X, y)
@@ -186,7 +188,7 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
             holdout,
             range(_num_samples(X)) if y is None else y,
             groups,
-            self._seed(),
+            self._seed,
             bool(is_classifier(self.estimator)),
         )
         part = {name: self._part(X, value, kept) for name, value in params.items()}
@@ -229,11 +231,11 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
         """The score of the whole search on each part of the rows that it did not see."""
         inner = clone(self).set_params(nested=None, holdout=None, name=None, verbose=0)
         outer = None if self.nested is True else self.nested
-        scoring = (
-            None
-            if callable(self.scoring) or isinstance(self.scoring, str | None)
-            else self.scoring[self._metric()]
-        )
+        scoring: Any = None  # that of the search itself
+        if isinstance(self.scoring, Mapping):
+            scoring = self.scoring[self._metric()]
+        elif not (self.scoring is None or callable(self.scoring)):
+            scoring = self._metric()
         given = dict(params)
         groups = given.pop("groups", None)
         found: Floats = cross_val_score(
@@ -262,11 +264,6 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
             )
         fit_params = self._get_routed_params_for_fit(_check_method_params(X, params=params)).estimator.fit
         self.best_estimator_.fit(X, *([] if y is None else [y]), **fit_params)
-
-    def _seed(self) -> int:
-        return (
-            0 if self.random_state is None else int(check_random_state(self.random_state).randint(2**31 - 1))
-        )
 
     # --- the study ---------------------------------------------------------------------------
 
@@ -313,9 +310,7 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
         if data is not None and "data" in facts and (differs := changed(facts["data"], data)):
             raise begun_with(self.name, f"other data: {differs}")
         splits = self._splits(X, y, routed.splitter.split, facts)
-        seed = (
-            0 if self.random_state is None else int(check_random_state(self.random_state).randint(2**31 - 1))
-        )
+        seed = self._seed
         translation, first = self._translation(X, y, splits, seed)
         packed = pack_splits(splits)
         if self.scoring is None and metric != SCORE and not routed.scorer.score:
@@ -517,7 +512,7 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
         results["confirmed_score"] = np.full(len(results["trial"]), np.nan)
         if found is None or found.trial == found.default or len(found.plausible) < 2:
             return
-        cv = reshuffled(check_cv(self.cv, y, classifier=is_classifier(self.estimator)), self._seed() + 1)
+        cv = reshuffled(check_cv(self.cv, y, classifier=is_classifier(self.estimator)), self._seed + 1)
         fresh = tuple((train, test) for train, test in cv.split(X, y, **split_params))
         self.confirmation_ = study.confirm(replace(task, splits=fresh, predictions=None), self._executor())
         numbers = list(results["trial"])
