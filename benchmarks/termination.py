@@ -26,7 +26,7 @@ import numpy as np
 
 import luthier as lt
 from luthier.enough import EVERY, Looks, least
-from luthier.objectives.splits import overlap
+from luthier.objectives.splits import overlap, unpack_splits
 from luthier.study import Budget, Objective, State, Trial
 
 TRIALS = 100
@@ -91,7 +91,7 @@ def pairs() -> dict[str, Callable[[], tuple[lt.CrossValidation, lt.Space]]]:
 def ended(study: lt.Study) -> Ended:
     """Where the study would have ended."""
     problem, trials = study.spec.problem, study.history.finished()
-    shared = overlap(study.facts["splits"])
+    shared = overlap(unpack_splits(study.facts["splits"]))
     looks = Looks(problem, least(problem, Budget(until="noise")), shared)
     start = time.process_time()
     used, why = 0, None

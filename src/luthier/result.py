@@ -108,8 +108,9 @@ def result_of(
     if select not in get_args(Select):
         raise InvalidStudy(f"select is {select!r}. Use one of: {', '.join(map(repr, get_args(Select)))}.")
     spec, history = study.spec, study.history
-    objective, trials, splits = _question(study)
-    rivals = contenders(history)
+    objective = spec.problem.objective
+    rivals, splits = _rivals(study)
+    trials = _with_stopped(rivals, history)
     default = _default(trials)
     scored, groups, rows = _scored(study, trials, objective, splits)
     reported = np.array([objective.sign * history.value(trial) for trial in trials])
@@ -124,7 +125,7 @@ def result_of(
         rule=_rule(select, trials, history, complexity),
         reported=reported,
     ).signed(objective.sign)
-    alike = closest(rivals, objective, overlap(study.facts["splits"]))
+    alike = closest(rivals, objective, overlap(splits))
     return Result(
         trial=trials[found.chosen],
         metric=objective.metric,
@@ -184,11 +185,10 @@ def finalists(study: Judged, share: float) -> list[Trial]:
         raise InvalidStudy(
             f"share is {share!r}. Use the share of the fits that confirming may take, such as 0.15."
         )
-    _, _, splits = _question(study)
+    rivals, splits = _rivals(study)
     fits = sum(len(trial.reports) for trial in study.history)
     many = max(2, min(FINALISTS, int(share * fits / len(splits))))
-    rivals = contenders(study.history)
-    return closest(rivals, study.spec.problem.objective, overlap(study.facts["splits"]))[:many]
+    return closest(rivals, study.spec.problem.objective, overlap(splits))[:many]
 
 
 def confirmed(study: Judged, again: History) -> Confirmation:
@@ -241,8 +241,9 @@ def blend_of(study: Judged, size: int = 25) -> Blend:
 
     Raises LuthierError where no probabilities or values were kept: a cross-validation keeps what its scores asked for.
     """
-    objective, trials, splits = _question(study)
-    whole = [trial for trial in trials if trial.state is State.COMPLETED]
+    objective = study.spec.problem.objective
+    rivals, splits = _rivals(study)
+    whole = sorted(rivals, key=_number)
     metric = objective.metric.removeprefix("neg_")
     found = _cells(study.predictions, whole, objective, splits, ("predict_proba",))
     if found is None:
@@ -290,18 +291,25 @@ class _Cells:
     table: Floats
 
 
-def _question(study: Judged) -> tuple[Objective, list[Trial], Splits]:
-    """What is asked for, the trials among which was chosen, and the splits."""
-    history = study.history
-    rivals = contenders(history)
-    if not rivals or "splits" not in study.facts:
+def _rivals(study: Judged) -> tuple[list[Trial], Splits]:
+    """The trials with all folds, the best first, and the splits."""
+    rivals, packed = contenders(study.history), study.facts.get("splits")
+    if not rivals or packed is None:
         raise LuthierError(
             f"study {study.spec.name!r} has no trial with all folds of a cross-validation yet, so there is no result to be honest about."
         )
+    return rivals, unpack_splits(packed)
+
+
+def _with_stopped(rivals: Sequence[Trial], history: History) -> list[Trial]:
+    """All among which was chosen, by number: the rivals, and those that were stopped on the way."""
     allows = history.problem.space.allows
     stopped = [t for t in history if t.state is State.STOPPED and t.reports and allows(t.params)]
-    trials = sorted([*rivals, *stopped], key=lambda trial: trial.number)
-    return study.spec.problem.objective, trials, unpack_splits(study.facts["splits"])
+    return sorted([*rivals, *stopped], key=_number)
+
+
+def _number(trial: Trial) -> int:
+    return trial.number
 
 
 def _scored(

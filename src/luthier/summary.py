@@ -25,6 +25,7 @@ from luthier.errors import InvalidStudy, LuthierError
 from luthier.estimators.prepare import Prepared
 from luthier.expected import Expected, best_of, ranking
 from luthier.objectives.splits import overlap as overlap_in
+from luthier.objectives.splits import unpack_splits
 from luthier.result import Judged, Result, result_of
 from luthier.space import Params
 from luthier.store.base import Reader, StudyRow
@@ -174,7 +175,7 @@ def overlap_of(study: Looked) -> float | None:
 def overlap_in_facts(facts: Mapping[str, Any]) -> float | None:
     """The same, from what was found out about a study."""
     packed = facts.get("splits")
-    return None if packed is None else overlap_in(packed)
+    return None if packed is None else overlap_in(unpack_splits(packed))
 
 
 def alike(history: History, overlap: float | None) -> tuple[list[Trial], int]:

@@ -415,6 +415,11 @@ def test_the_simplest_that_is_not_worse_by_more_than_noise():
         LuthierSearchCV(SVC(), C, select="median").fit(*IRIS)
 
 
+def test_a_complexity_that_no_candidate_has_is_said():
+    with pytest.raises(ValueError, match="complexity is 'CC'"):
+        LuthierSearchCV(SVC(), C, trials=3, select="1se", complexity="CC").fit(*IRIS)
+
+
 def test_rows_that_are_locked_away_are_looked_at_once(tmp_path):
     X, y = load_breast_cancer(return_X_y=True)
     kind = {"holdout": 0.25, "name": "locked", "store": str(tmp_path / "s.db")}

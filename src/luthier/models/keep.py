@@ -17,6 +17,7 @@ from luthier.models.champions import Verdict, challenge
 from luthier.models.manifest import origin
 from luthier.models.registry import ModelVersion, history_of, numbers_of, origins, save_model, show_model
 from luthier.objectives.crossval import CrossValidation
+from luthier.objectives.splits import overlap
 from luthier.study import History, Objective, State, StudySpec, Trial
 from luthier.study.pareto import front
 
@@ -176,7 +177,7 @@ def keep_models(
     new, versions, reasons = [], {}, dict(found.reasons)
     for trial in found:
         about = objective.card(spec, trial)
-        meta = {**about["meta"], "tried": history.ended, "overlap": _overlap(objective), **keep.notes}
+        meta = {**about["meta"], "tried": history.ended, "overlap": overlap(objective.splits), **keep.notes}
         version = known.get(origin(meta, about["data"]) or "")
         if version is None:
             with saying(f"{spec.name}: refitting #{trial.number} on all rows"):
@@ -191,11 +192,6 @@ def keep_models(
     verdict = None if front_runner is None else challenge(home, spec.name, front_runner)
     shown = None if front_runner is None else show_model(home, spec.name, front_runner)
     return Kept(tuple(new), versions, shown, verdict, reasons)
-
-
-def _overlap(objective: CrossValidation) -> float:
-    """Test rows to a training row of a split, for comparisons of the folds."""
-    return sum(len(test) for _, test in objective.splits) / sum(len(train) for train, _ in objective.splits)
 
 
 def _ranked(history: History, completed: list[Trial], best: Trial | None) -> list[Trial]:

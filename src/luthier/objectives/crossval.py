@@ -255,12 +255,7 @@ class CrossValidation:
         return {
             "data": self.data,
             "meta": {
-                "study": spec.name,
-                "trial": best.number,
-                "params": dict(best.params),
-                "scores": scores_of(best),
-                "objective": [{"metric": o.metric, "goal": o.goal} for o in spec.problem.objectives],
-                "algorithm": spec.algorithm.name,
+                **made_by(spec, best),
                 "estimator": self.path,
                 "fixed": self._given,
                 "prepared": self.preparation.to_json(),
@@ -323,7 +318,19 @@ class CrossValidation:
         return "accuracy" if self.classifier else "r2"
 
 
-def scores_of(trial: Trial) -> dict[str, Any]:
+def made_by(spec: StudySpec, trial: Trial) -> dict[str, Any]:
+    """What a model's manifest says of the trial that it is from."""
+    return {
+        "study": spec.name,
+        "trial": trial.number,
+        "params": dict(trial.params),
+        "scores": _scores(trial),
+        "objective": [{"metric": o.metric, "goal": o.goal} for o in spec.problem.objectives],
+        "algorithm": spec.algorithm.name,
+    }
+
+
+def _scores(trial: Trial) -> dict[str, Any]:
     """Every score of a trial as a model's manifest has it: the mean, its standard error, the folds."""
     found = {}
     for name, mean in trial.metrics.items():

@@ -225,9 +225,8 @@ class Predictions:
         return np.concatenate(parts)
 
     def _save(self, name: str, parts: Mapping[str, NDArray[Any]]) -> None:
-        content = (
-            io.BytesIO()
-        )  # a zip is written in many small steps, which takes ten times as long in a file
+        # In memory first: a zip is written in many small steps, which take ten times as long in a file.
+        content = io.BytesIO()
         np.savez(content, **parts)  # type: ignore[arg-type]
         hidden = self.folder / f".{name}-{os.getpid()}.npz"
         try:

@@ -102,9 +102,8 @@ def _splitter(cv: Any, rows: int, groups: Any, seed: int, classifier: bool) -> t
     return _Pairs(pairs), f"{len(pairs)} given splits"
 
 
-def overlap(packed: str) -> float:
-    """How many test rows there are to a training row in splits as a study keeps them: 1/(K-1) for K folds."""
-    splits = unpack_splits(packed)
+def overlap(splits: Sequence[tuple[Any, Any]]) -> float:
+    """How many test rows there are to a training row: 1/(K-1) for K folds."""
     return sum(len(test) for _, test in splits) / sum(len(train) for train, _ in splits)
 
 

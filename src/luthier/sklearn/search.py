@@ -26,7 +26,7 @@ from sklearn.utils.validation import _check_method_params, _num_samples
 from luthier import plugins
 from luthier.api import Study, as_budget, begun_with, earlier, load
 from luthier.clock import SystemClock
-from luthier.errors import DataError, LuthierError, ModelError, ObjectiveFailed
+from luthier.errors import DataError, InvalidStudy, LuthierError, ModelError, ObjectiveFailed
 from luthier.estimators.data import Data, take_rows
 from luthier.estimators.distributions import GRID, Translation, translated
 from luthier.estimators.named import estimator_path
@@ -35,7 +35,7 @@ from luthier.estimators.params import check_names, default_params
 from luthier.estimators.recommended import own_point, recommended_space, some
 from luthier.executors import Executor, Inline, Processes
 from luthier.models import ModelVersion, challenge, save_model
-from luthier.objectives.crossval import repr_of, scores_of
+from luthier.objectives.crossval import made_by, repr_of
 from luthier.objectives.estimator import TRAIN, EstimatorTask
 from luthier.objectives.folds import Predictions
 from luthier.objectives.splits import locked, overlap, pack_splits, reshuffled, unpack_splits
@@ -198,7 +198,6 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
     def _fit(self, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         """Search on these rows, and fit to them."""
         scorer, refit_metric = self._get_scorers()
-        X, y = indexable(X, y)
         params = _check_method_params(X, params=params)
         routed = self._get_routed_params_for_fit(params)
         metric = self._metric()
@@ -482,9 +481,9 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
         try:
             rule = "best" if self.select == "confirmed" else self.select
             self.result_: Result | None = study.result(cast(Select, rule), complexity=self.complexity)
-        except (
-            LuthierError
-        ):  # no candidate has all folds, or their scores are not those of a cross-validation
+        except InvalidStudy:  # a wrong `complexity`, say
+            raise
+        except LuthierError:  # no candidate has all folds
             self.result_ = None
         best = study.history.best()
         found = self.result_
@@ -556,21 +555,17 @@ class LuthierSearchCV(BaseSearchCV):  # type: ignore[misc]
         data, trial = _table(X, y), study.trials[int(self.cv_results_["trial"][self.best_index_])]
         if data is None or (study.row.ended or "").startswith("interrupted"):
             return None
+        packed = study.facts["splits"]
         meta = {
-            "study": study.name,
-            "trial": trial.number,
-            "params": dict(trial.params),
-            "scores": scores_of(trial),
-            "objective": [{"metric": o.metric, "goal": o.goal} for o in study.spec.problem.objectives],
-            "algorithm": study.spec.algorithm.name,
+            **made_by(study.spec, trial),
             "estimator": estimator_path(self.best_estimator_),
             "fixed": repr_of(self.estimator),
             "task": "classification" if is_classifier(self.estimator) else "regression",
             "cv": _words(self.cv),
-            "splits": joblib.hash(study.facts["splits"]),
+            "splits": joblib.hash(packed),
             "seed": study.spec.seed,
             "tried": study.history.ended,
-            "overlap": overlap(study.facts["splits"]),
+            "overlap": overlap(unpack_splits(packed)),
         }
         try:
             saved = save_model(study.home, study.name, self.best_estimator_, meta=meta, data=data)
