@@ -78,7 +78,6 @@ DIFFERENT = {
     "test_grid_search_classifier_all_fits_fail": "a value listed three times is tried once",
     "test_callable_multimetric_clf_all_fits_fail": "a value listed three times is tried once",
     "test_grid_search_cv_splits_consistency": "a value listed twice is tried once",
-    "test_search_default_iid": "another generator draws other candidates, in another order, than ParameterSampler",
     "test_search_cv_results_rank_tie_breaking": "a random search draws the candidates in another order",
     "test_search_cv_timing": "a random search draws the candidates in another order",
     "test_search_with_2d_array": "a random search draws the candidates in another order",
