@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from luthier.files import Place
 from luthier.objectives.context import Task
 from luthier.space import Scalar
 from luthier.study import Metrics, Outcome, Report
@@ -27,6 +28,7 @@ class Job:
     fidelity: float | None = None
     workdir: str | None = None
     earlier: Mapping[int, Metrics] = field(default_factory=dict)
+    files: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from luthier.executors import family, shared, worker
+from luthier.executors import shared, worker
 from luthier.executors.base import Ended, Job, Reported
-from luthier.executors.wire import Leave, Ready, Setup, StopJob, Unpacker, pack
+from luthier.executors.wire import MARK, Leave, Ready, Setup, StopJob, Unpacker, pack
+from luthier.objectives import family
 from luthier.objectives.context import Task
 from luthier.study import Failed, Lost, Outcome, Report, Stopped
 
@@ -100,8 +101,13 @@ class _Line:
         """The parent is gone, so nobody will tidy up after us."""
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
-        family.kill(os.getpid())
+        family.kill(os.getpid(), mark())
         os._exit(1)
+
+
+def mark() -> str | None:
+    """The variable by which all that this worker started is known; the parent gave it to us."""
+    return f"{MARK}={os.environ[MARK]}" if MARK in os.environ else None
 
 
 def main(connection: int, objective: int, errors: int, parent: int) -> None:
@@ -158,7 +164,7 @@ def _run(task: Task | Failed, job: Job, line: _Line, setup: Setup) -> Outcome:
 
     try:
         with _output_to(job.workdir):
-            return worker.run(task, job, setup.objective, send, setup.scratch)
+            return worker.run(task, job, setup.objective, send, setup.scratch, lambda: line.stops.get(key))
     except OSError as error:
         return Lost(f"the work folder {job.workdir} cannot be used: {error}")
 

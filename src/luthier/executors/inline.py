@@ -114,7 +114,7 @@ class _InlinePool:
 
     def _work(self) -> None:
         while (job := self._todo.get()) is not None:
-            outcome = worker.run(self._task, job, self._objective, self._send)
+            outcome = worker.run(self._task, job, self._objective, self._send, None, lambda: self._reason)
             self._said.put(Ended(job.number, job.attempt, outcome))
 
     def _send(self, report: Report) -> str | None:

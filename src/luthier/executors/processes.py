@@ -18,16 +18,17 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic  # noqa: TID251 - limits must not jump when the wall clock does
 from typing import IO, Any
+from uuid import uuid4
 
 from luthier.errors import InvalidStudy, ObjectiveError
-from luthier.executors import family
 from luthier.executors.base import Ended, Event, Job, Pool, Reported
 from luthier.executors.shared import Packed
-from luthier.executors.wire import Leave, Ready, Setup, StopJob, Unpacker, pack
+from luthier.executors.wire import MARK, Leave, Ready, Setup, StopJob, Unpacker, pack
+from luthier.objectives import family
 from luthier.objectives.context import Task
 from luthier.study import Failed, Lost, Outcome, Stopped
 
@@ -61,7 +62,8 @@ class Processes:
     `seconds` and `memory` (bytes of resident memory of a worker and the processes it started) are limits of one
     trial, which fails beyond them. `threads` is how many threads numerical libraries may use in each worker: as many
     as leave every worker a core, unless given here or in the environment. A trial told to stop has `grace` seconds
-    to notice before its worker is killed. `recycle` replaces a worker after that many trials.
+    to notice before its worker is killed; a task with an attribute `grace` of its own (a `Command`) ends what it started
+    by itself, within so many seconds, also at the limit of time. `recycle` replaces a worker after that many trials.
     """
 
     workers: int = 0
@@ -98,7 +100,8 @@ class Processes:
             tempfile.TemporaryDirectory(prefix="luthier-", ignore_cleanup_errors=True) as scratch,
         ):
             _write(packed(task), sent)
-            pool = _ProcessPool(self, sent, Setup(list(sys.argv), objective, scratch))
+            own_grace = getattr(task, "grace", None)
+            pool = _ProcessPool(self, sent, Setup(list(sys.argv), objective, scratch), own_grace)
             try:
                 pool.start()
                 yield pool
@@ -134,15 +137,18 @@ def _check_count(name: str, value: object, least: int) -> None:
 class _Worker:
     """One child and what it is doing."""
 
-    def __init__(self, process: subprocess.Popen[bytes], line: socket.socket, errors: IO[bytes]) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], line: socket.socket, errors: IO[bytes], mark: str
+    ) -> None:
         self.process = process
+        self.mark = mark  # of all that is started in it
         self.line = line
         self.errors = errors  # what it says while starting
         self.unpacker = Unpacker()
         self.ready = False
         self.job: Job | None = None
         self.since = 0.0  # when the job began
-        self.stop: str | None = None
+        self.stop: Outcome | None = None  # of the job, which was told to end
         self.kill_at: float | None = None
         self.served = 0
         self.failed_starts = 0  # of those that it takes the place of, in succession
@@ -167,7 +173,7 @@ class _Worker:
     def end(self) -> int:
         """Kill it with all that it started, and answer with its exit status."""
         if self.process.returncode is None:
-            family.kill(self.process.pid)
+            family.kill(self.process.pid, self.mark)
             self.line.close()
             # It may be stuck inside the system, where no signal reaches it.
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -177,8 +183,12 @@ class _Worker:
 
 
 class _ProcessPool:
-    def __init__(self, settings: Processes, sent: IO[bytes], setup: Setup) -> None:
+    def __init__(
+        self, settings: Processes, sent: IO[bytes], setup: Setup, own_grace: float | None = None
+    ) -> None:
         self._settings = settings
+        self._polite = own_grace is not None  # the task ends what it started, also at the limit of time
+        self._grace = max(settings.grace, 0.0 if own_grace is None else own_grace + LEAVING_SECONDS)
         self._sent = sent
         self._setup = setup
         self._slots = settings.slots
@@ -211,9 +221,12 @@ class _ProcessPool:
         for worker in self._workers:
             job = worker.job
             if job is not None and job.number == number and worker.stop is None:
-                worker.stop = reason
-                worker.kill_at = monotonic() + self._settings.grace
-                worker.tell(StopJob(job.number, job.attempt, reason))
+                self._tell_to_end(worker, job, reason, Stopped(reason))
+
+    def _tell_to_end(self, worker: _Worker, job: Job, reason: str, outcome: Outcome) -> None:
+        worker.stop = outcome
+        worker.kill_at = monotonic() + self._grace
+        worker.tell(StopJob(job.number, job.attempt, reason))
 
     def events(self, timeout: float) -> Sequence[Event]:
         end = monotonic() + max(0.0, timeout)
@@ -256,6 +269,7 @@ class _ProcessPool:
         errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
         stderr = _stderr()
         numbers = (theirs.fileno(), self._sent.fileno(), stderr, os.getpid())
+        mark = uuid4().hex
         try:
             process = subprocess.Popen(
                 [
@@ -271,7 +285,7 @@ class _ProcessPool:
                 stderr=errors,
                 start_new_session=True,  # Ctrl-C in the terminal is the engine's to deal with
                 cwd=self._folder,
-                env=self._environment(),
+                env=self._environment() | {MARK: mark},
             )
         except OSError as error:
             ours.close()
@@ -282,7 +296,7 @@ class _ProcessPool:
         finally:
             theirs.close()
             os.close(stderr)
-        worker = _Worker(process, ours, errors)
+        worker = _Worker(process, ours, errors, f"{MARK}={mark}")
         worker.failed_starts = failed_starts
         self._workers.append(worker)
         self._selector.register(ours, selectors.EVENT_READ, worker)
@@ -311,7 +325,7 @@ class _ProcessPool:
         status = self._retire(worker)
         how = _how(status)
         if worker.stop is not None:
-            self._end_job(worker, Stopped(worker.stop))
+            self._end_job(worker, worker.stop)
         elif worker.ready:
             self._end_job(worker, Lost(f"worker died: {how}"))
         failed_starts = 0 if worker.ready else worker.failed_starts + 1
@@ -356,6 +370,8 @@ class _ProcessPool:
             case Reported() if _concerns(message, worker.job):
                 self._events.append(message)
             case Ended() if _concerns(message, worker.job):
+                if isinstance(worker.stop, Failed):  # it ended because of a limit, whatever it makes of that
+                    message = replace(message, outcome=worker.stop)
                 self._events.append(message)
                 worker.job = None
                 worker.served += 1
@@ -371,7 +387,7 @@ class _ProcessPool:
             if worker.job is not None:
                 if worker.kill_at is not None:
                     moments.append(worker.kill_at)
-                if worker.ready and self._settings.seconds is not None:
+                elif worker.ready and self._settings.seconds is not None:
                     moments.append(worker.since + self._settings.seconds)
                 if worker.ready and self._settings.memory is not None:
                     moments.append(self._memory_poll)
@@ -383,9 +399,11 @@ class _ProcessPool:
             if worker.job is None:
                 continue
             if worker.kill_at is not None and now >= worker.kill_at:
-                self._replace(worker, Stopped(worker.stop or ""))
-            elif seconds is not None and worker.ready and now >= worker.since + seconds:
-                self._replace(worker, Failed(f"ran longer than its limit of {seconds:g} s"))
+                self._replace(worker, worker.stop)
+            elif (
+                seconds is not None and worker.ready and worker.stop is None and now >= worker.since + seconds
+            ):
+                self._end_late(worker, worker.job, Failed(f"ran longer than its limit of {seconds:g} s"))
         if memory is not None and now >= self._memory_poll:
             self._memory_poll = now + MEMORY_POLL_SECONDS
             self._check_memory(memory)
@@ -397,6 +415,12 @@ class _ProcessPool:
                     self._read(worker)
                     if worker in self._workers:
                         self._bury(worker)
+
+    def _end_late(self, worker: _Worker, job: Job, failed: Failed) -> None:
+        if self._polite:
+            self._tell_to_end(worker, job, failed.error, failed)
+        else:
+            self._replace(worker, failed)
 
     def _check_memory(self, limit: float) -> None:
         busy = {

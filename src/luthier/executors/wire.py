@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 _LENGTH = struct.Struct(">Q")
+MARK = "LUTHIER_WORKER"
+"""The variable by which a worker, and all that was started in it, can be told from others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,12 @@ LONGEST_TRACEBACK = 40_000
 class JobContext:
     """The `trial` that an objective receives."""
 
-    def __init__(self, job: Job, send: Send, scratch: str | None = None) -> None:
+    def __init__(
+        self, job: Job, send: Send, scratch: str | None = None, told: Callable[[], str | None] = lambda: None
+    ) -> None:
         self._job = job
         self._send = send
+        self._told = told
         self._scratch = scratch
         self._workdir: Path | None = None
         self._over = False
@@ -75,6 +78,11 @@ class JobContext:
                 self._workdir.mkdir(parents=True, exist_ok=True)
         return self._workdir
 
+    @property
+    def told(self) -> str | None:
+        """Why the trial has been told to end; None while it may go on."""
+        return self._told()
+
     def report(self, step: int, metrics: Mapping[str, float] | None = None, /, **more: float) -> None:
         """Say how it is going. Raises Stop (let it pass) when the trial has been told to end, each time."""
         if self._over:
@@ -90,9 +98,18 @@ class JobContext:
             shutil.rmtree(self._workdir, ignore_errors=True)
 
 
-def run(task: Task, job: Job, objective: str, send: Send, scratch: str | None = None) -> Outcome:
-    """Run one job to its outcome, whatever the task does. Temporary work folders go below `scratch`."""
-    context = JobContext(job, send, scratch)
+def run(
+    task: Task,
+    job: Job,
+    objective: str,
+    send: Send,
+    scratch: str | None = None,
+    told: Callable[[], str | None] = lambda: None,
+) -> Outcome:
+    """Run one job to its outcome, whatever the task does. Temporary work folders go below `scratch`; `told` answers
+    with the reason once the trial has been told to end.
+    """
+    context = JobContext(job, send, scratch, told)
     try:
         return Completed(metrics_of(task(context), (objective,)))
     except BaseException as error:  # every end of an objective is an outcome

@@ -50,6 +50,11 @@ class Context(Protocol):
         """A folder of this attempt's own."""
         ...
 
+    @property
+    def told(self) -> str | None:
+        """Why the trial has been told to end; None while it may go on. For those who wait on something, and cannot report."""
+        ...
+
     def report(self, step: int, metrics: Mapping[str, float] | None = None, /, **more: float) -> None:
         """Say how it is going. Never waits; raises Stop (let it pass) when the trial has been told to end."""
         ...
