@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 from luthier import plugins, preflight
 from luthier.analysis import (
@@ -37,6 +38,7 @@ from luthier.errors import InvalidStudy, LuthierError, ObjectiveFailed, SpecMism
 from luthier.estimators.outline import changed, outline
 from luthier.executors import Executor, Inline, Processes
 from luthier.expected import best_of, predict
+from luthier.files import Files, StudyFiles
 from luthier.models import Keep, Kept, keep_models
 from luthier.objectives.context import Task
 from luthier.objectives.crossval import CrossValidation
@@ -104,6 +106,7 @@ def tune(
     name: str | None = None,
     store: str | None = None,
     keep: Keep | None = None,
+    files: Files | None = None,
     progress: bool | Watcher = True,
     rules: Rules | None = None,
 ) -> Study:
@@ -132,6 +135,9 @@ def tune(
 
     `keep` says which trials of a named study of a `CrossValidation` are refitted and saved as versions of its model when it ends:
     the best, unless `Keep(best=3)`, `Keep(pareto=True)`, thresholds or the like are given. `Keep(best=0)` saves none.
+
+    `files` says which checkpoints of trials (`trial.checkpoint`) are kept, and how much room they and artifacts (`trial.save`)
+    may take: the last one of each trial, without a limit, unless `Files(keep="best", quota=10e9)` or the like is given.
 
     Raises InvalidStudy, InvalidSpace, ObjectiveError for a question that cannot be asked, SpecMismatch where `name`
     belongs to another one, and ObjectiveFailed when the first trials all fail in the same way.
@@ -193,6 +199,7 @@ def tune(
         stopping=stopping,
         budget=budget,
         about=about,
+        files=files,
     )
     if name is None and progress:
         _say_once(
@@ -242,6 +249,7 @@ class Study:
         stopping: str | StoppingPolicy | None = None,
         budget: Budget | None = None,
         about: Mapping[str, Any] | None = None,
+        files: Files | None = None,
     ) -> None:
         url = store if name is not None else MEMORY
         budget = budget or Budget(trials=trials)
@@ -257,9 +265,14 @@ class Study:
             about=about or {},
         )
         opened = open_store(url)
-        if not opened.create(spec) and not budget.endless and opened.spec(spec.name).budget != budget:
+        new = opened.create(spec)
+        if not new and not budget.endless and opened.spec(spec.name).budget != budget:
             opened.set_budget(spec.name, budget)
+        if files is not None and Files.of(opened.facts(spec.name).get("files")) != files:
+            opened.remember(spec.name, {"files": files.to_json()})
         self._set_up(opened, spec.name, url, readonly=False)
+        if new:
+            self.files.clear()
 
     @classmethod
     def open(cls, store: Store, name: str, url: str | None, *, readonly: bool) -> Study:
@@ -277,7 +290,8 @@ class Study:
         self._overlap = partial(_overlap, store, name)
         algorithm = plugins.algorithm(self.spec.algorithm)
         mind = Mind.start(self.spec, algorithm, self._policy, self._overlap)
-        self._asker = Asker(store, mind, SystemClock(), Rules())
+        self.files = self._study_files()
+        self._asker = Asker(store, mind, SystemClock(), Rules(), self.files)
 
     # --- looking -----------------------------------------------------------------------------
 
@@ -309,6 +323,15 @@ class Study:
         if new:
             shutil.rmtree(folder, ignore_errors=True)
         return folder
+
+    def _study_files(self) -> StudyFiles:
+        """Beside the store, or for a study in memory among the temporary files as long as this object lives."""
+        settings = Files.of(self.store.facts(self.name).get("files"))
+        if self._url != MEMORY:
+            return StudyFiles(self.home / "work" / self.name, settings, say=_say_once)
+        root = Path(tempfile.gettempdir()) / f"luthier-{uuid4().hex}"  # made when there is something to keep
+        weakref.finalize(self, shutil.rmtree, root, ignore_errors=True)
+        return StudyFiles(root, settings, lasting=False, say=_say_once)
 
     @property
     def home(self) -> Path:
@@ -579,7 +602,7 @@ class Study:
                 algorithm=plugins.algorithm(self.spec.algorithm),
                 policy=self._policy,
                 clock=SystemClock(),
-                workdirs=None if self._url == MEMORY else self.home / "work" / self.name,
+                files=self.files,
                 watcher=watcher,
                 rules=rules,
                 overlap=self._overlap,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Mapping
+from pathlib import Path
 
 from luthier.clock import Clock
 from luthier.engine.identity import is_gone, new_worker
@@ -12,6 +14,7 @@ from luthier.engine.mind import Mind
 from luthier.engine.plan import End, Situation, decide
 from luthier.engine.rules import Rules
 from luthier.errors import InvalidStudy, Stop, StudyEnded
+from luthier.files import AttemptFiles, StudyFiles
 from luthier.space import Params
 from luthier.store.base import Changes, Store
 from luthier.study import History, Lost, Outcome, Record, Report, State, Trial
@@ -20,8 +23,10 @@ from luthier.study import History, Lost, Outcome, Record, Report, State, Trial
 class OpenTrial:
     """A trial somebody asked for and has not told the outcome of."""
 
-    def __init__(self, asker: Asker, trial: Trial, seed: int) -> None:
+    def __init__(self, asker: Asker, trial: Trial, seed: int, files: AttemptFiles) -> None:
         self._asker = asker
+        self._files = files
+        self._step = self.restored_step
         self.number = trial.number
         self.attempt = trial.attempt
         self.params: Params = trial.params
@@ -34,11 +39,41 @@ class OpenTrial:
         self.last: dict[str, float] | None = None
         """The latest value reported of each metric."""
 
+    @property
+    def workdir(self) -> Path:
+        """A folder of this attempt's own, made on first use; of a study in memory removed when the trial has ended."""
+        return self._files.workdir
+
+    @property
+    def restored(self) -> Path | None:
+        """The checkpoint to go on from, as the file or folder it was; None to start from the beginning."""
+        return None if self._files.restored is None else self._files.restored.path
+
+    @property
+    def restored_step(self) -> int | None:
+        """The step that `restored` is as of."""
+        return None if self._files.restored is None else self._files.restored.step
+
+    def checkpoint(
+        self, path: str | os.PathLike[str], *, step: int | None = None, move: bool = False
+    ) -> None:
+        """Hand over a file or folder from which the training can go on, as of `step`, by default that of the latest report."""
+        self._files.checkpoint(path, self._step if step is None else int(step), move=move)
+
+    def save(self, name: str, path: str | os.PathLike[str], *, move: bool = False) -> None:
+        """Keep a file or folder with the trial, under `name`."""
+        self._files.save(name, path, move=move)
+
     def report(self, step: int, metrics: Mapping[str, float] | None = None, /, **more: float) -> None:
         """Say how it is going; raises Stop when the trial has been told to end."""
+        self._step = int(step)
         said = {name: float(value) for name, value in {**(metrics or {}), **more}.items()}
         self.last = {**(self.last or {}), **said}
         self._asker.report(self, Report(int(step), said))
+
+    def end(self) -> None:
+        """Remove what was temporary."""
+        self._files.end()
 
     def __repr__(self) -> str:
         return f"<trial {self.number}: {dict(self.params)}>"
@@ -47,11 +82,12 @@ class OpenTrial:
 class Asker:
     """One process's way to a study that it works on by hand, or only looks at. Safe to use from several threads."""
 
-    def __init__(self, store: Store, mind: Mind, clock: Clock, rules: Rules) -> None:
+    def __init__(self, store: Store, mind: Mind, clock: Clock, rules: Rules, files: StudyFiles) -> None:
         self._store = store
         self._mind = mind
         self._clock = clock
         self._rules = rules
+        self._files = files
         self._worker = new_worker()
         self._held: dict[int, int] = {}  # number -> attempt
         self._lock = threading.RLock()
@@ -83,7 +119,8 @@ class Asker:
                 trial = self._next()
                 if trial is not None:
                     self._held[trial.number] = trial.attempt
-                    return OpenTrial(self, trial, self._mind.spec.trial_seed(trial.number))
+                    seed = self._mind.spec.trial_seed(trial.number)
+                    return OpenTrial(self, trial, seed, self._files.attempt(trial))
 
     def _next(self) -> Trial | None:
         """One look at the study, one try to get a trial; None if somebody else was faster."""
@@ -128,6 +165,11 @@ class Asker:
                 number, attempt = trial.number, trial.attempt
             self._store.record(self._name, [Record(number, attempt, outcome)], attempts=self._rules.attempts)
             self._held.pop(number, None)
+            if isinstance(trial, OpenTrial):
+                trial.end()
+            history, _ = self.look()
+            if history[number].state.ended:
+                self._files.tidy(history, [history[number]])
 
     def close(self) -> None:
         """Give back what was asked for and not told."""

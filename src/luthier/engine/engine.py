@@ -10,13 +10,11 @@ its trial wait for the next attempt.
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from luthier.clock import Clock
 from luthier.engine.identity import is_gone, new_worker
@@ -25,6 +23,7 @@ from luthier.engine.plan import End, Plan, broken, decide
 from luthier.engine.rules import Rules
 from luthier.errors import StoreError
 from luthier.executors.base import Ended, Event, Executor, Job, Pool
+from luthier.files import StudyFiles
 from luthier.objectives.context import Task
 from luthier.optimizers.base import Algorithm
 from luthier.stopping.base import StoppingPolicy
@@ -60,7 +59,7 @@ class Engine:
         algorithm: Algorithm,
         policy: StoppingPolicy | None = None,
         clock: Clock,
-        workdirs: Path | None = None,
+        files: StudyFiles | None = None,
         watcher: Watcher | None = None,
         rules: Rules | None = None,
         overlap: Callable[[], float | None] = lambda: None,
@@ -70,7 +69,7 @@ class Engine:
         self._task = task
         self._executor = executor
         self._clock = clock
-        self._workdirs = None if workdirs is None else str(workdirs)
+        self._files = files
         self._watcher = watcher
         self._rules = rules or Rules()
         self._worker = new_worker()
@@ -130,7 +129,10 @@ class Engine:
     def _look(self) -> Changes:
         """Read what changed, whoever changed it, and let the optimiser know."""
         changes = self._store.changed(self._spec.name, self.history.cursor)
-        for trial in self._mind.learn(changes):
+        ended = self._mind.learn(changes)
+        if self._files is not None:
+            self._files.tidy(self.history, ended)
+        for trial in ended:
             if self._fresh is not None:
                 self._fresh = [*self._fresh, trial] if trial.state is State.FAILED else None
         return changes
@@ -244,17 +246,16 @@ class Engine:
         return longest
 
     def _job(self, trial: Trial) -> Job:
-        workdir = None
-        if self._workdirs is not None:
-            workdir = f"{self._workdirs}{os.sep}{trial.number}{os.sep}{trial.attempt}"
+        files = self._files
         return Job(
             number=trial.number,
             attempt=trial.attempt,
             params=trial.params,
             seed=self._spec.trial_seed(trial.number),
             fidelity=trial.fidelity,
-            workdir=workdir,
+            workdir=None if files is None else files.workdir(trial),
             earlier={report.step: report.metrics for report in trial.reports},
+            files=None if files is None else files.place(trial),
         )
 
     def _watch(self, changes: Changes) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import os
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from luthier.errors import LuthierError, ObjectiveError, Stop
 from luthier.executors.base import Job
+from luthier.files import AttemptFiles
 from luthier.objectives.context import Task
 from luthier.objectives.function import metrics_of, number
 from luthier.space import Scalar
@@ -33,8 +33,8 @@ class JobContext:
         self._job = job
         self._send = send
         self._told = told
-        self._scratch = scratch
-        self._workdir: Path | None = None
+        self._files = AttemptFiles(job.number, job.attempt, job.files, job.workdir, scratch)
+        self._step = self.restored_step
         self._over = False
 
     @property
@@ -70,13 +70,17 @@ class JobContext:
     @property
     def workdir(self) -> Path:
         """A folder of this attempt's own, made on first use; removed afterwards where the study keeps none."""
-        if self._workdir is None:
-            if self._job.workdir is None:
-                self._workdir = Path(tempfile.mkdtemp(prefix=f"luthier-{self.number}-", dir=self._scratch))
-            else:
-                self._workdir = Path(self._job.workdir)
-                self._workdir.mkdir(parents=True, exist_ok=True)
-        return self._workdir
+        return self._files.workdir
+
+    @property
+    def restored(self) -> Path | None:
+        """The checkpoint to go on from, as the file or folder it was; None to start from the beginning."""
+        return None if self._files.restored is None else self._files.restored.path
+
+    @property
+    def restored_step(self) -> int | None:
+        """The step that `restored` is as of."""
+        return None if self._files.restored is None else self._files.restored.step
 
     @property
     def told(self) -> str | None:
@@ -85,17 +89,33 @@ class JobContext:
 
     def report(self, step: int, metrics: Mapping[str, float] | None = None, /, **more: float) -> None:
         """Say how it is going. Raises Stop (let it pass) when the trial has been told to end, each time."""
-        if self._over:
-            raise Stop(f"trial {self.number} is over")  # a thread that the objective left behind
-        reason = self._send(_report(step, metrics, more))
+        self._alive()
+        report = _report(step, metrics, more)
+        self._step = report.step
+        reason = self._send(report)
         if reason is not None:
             raise Stop(reason)
+
+    def checkpoint(
+        self, path: str | os.PathLike[str], *, step: int | None = None, move: bool = False
+    ) -> None:
+        """Hand over a file or folder from which the training can go on, as of `step`."""
+        self._alive()
+        self._files.checkpoint(path, self._step if step is None else int(step), move=move)
+
+    def save(self, name: str, path: str | os.PathLike[str], *, move: bool = False) -> None:
+        """Keep a file or folder with the trial, under `name`."""
+        self._alive()
+        self._files.save(name, path, move=move)
 
     def end(self) -> None:
         """Tidy up after the objective."""
         self._over = True
-        if self._workdir is not None and self._job.workdir is None:
-            shutil.rmtree(self._workdir, ignore_errors=True)
+        self._files.end()
+
+    def _alive(self) -> None:
+        if self._over:
+            raise Stop(f"trial {self.number} is over")  # a thread that the objective left behind
 
 
 def run(
