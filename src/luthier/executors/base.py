@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from luthier.files import Place
-from luthier.files import Place
 from luthier.objectives.context import Task
 from luthier.space import Scalar
 from luthier.study import Metrics, Outcome, Report
@@ -29,7 +28,6 @@ class Job:
     fidelity: float | None = None
     workdir: str | None = None
     earlier: Mapping[int, Metrics] = field(default_factory=dict)
-    files: Place | None = None
     files: Place | None = None
 
 
