@@ -12,6 +12,7 @@ import numpy as np
 from luthier.errors import LuthierError, ObjectiveError, Stop
 from luthier.executors.base import Job
 from luthier.files import AttemptFiles
+from luthier.objectives.command import CommandFailed
 from luthier.objectives.context import Task
 from luthier.objectives.function import metrics_of, number
 from luthier.space import Scalar
@@ -143,6 +144,8 @@ def outcome_of(error: BaseException) -> Outcome:
     stop = _stop_behind(error)
     if stop is not None:
         return Stopped(str(stop) or "the objective stopped itself")
+    if isinstance(error, CommandFailed):
+        return error.outcome
     if isinstance(error, LuthierError):
         text = str(error)
     elif isinstance(error, SystemExit):
