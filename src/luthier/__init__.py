@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from luthier.api import Study, load, tune
     from luthier.estimators.describe import describe
     from luthier.executors import Inline, Processes
+    from luthier.files import Files
     from luthier.objectives.context import Context
     from luthier.objectives.crossval import CrossValidation
     from luthier.stopping import Race
@@ -32,6 +33,7 @@ __all__ = [
     "Const",
     "Context",
     "CrossValidation",
+    "Files",
     "Float",
     "Inline",
     "Int",
@@ -52,6 +54,7 @@ __all__ = [
 _LATER = {
     "Context": "luthier.objectives.context",
     "CrossValidation": "luthier.objectives.crossval",
+    "Files": "luthier.files",
     "Inline": "luthier.executors",
     "Processes": "luthier.executors",
     "Race": "luthier.stopping",

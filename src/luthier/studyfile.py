@@ -25,6 +25,7 @@ from typing import Any
 from luthier import plugins
 from luthier.errors import InvalidSpace, InvalidStudy, LuthierError, did_you_mean
 from luthier.estimators import BUNDLED, as_estimator, load_data, set_params
+from luthier.files import Files
 from luthier.models import Keep
 from luthier.models.keep import NOTES
 from luthier.objectives.crossval import CrossValidation
@@ -68,6 +69,7 @@ class StudyFile:
     trial_memory: float | None = None
     store: str | None = None
     models: Keep | None = None
+    files: Files | None = None
     space: Space | None = None
     budget: Budget = field(default_factory=Budget)
 
@@ -112,6 +114,7 @@ class StudyFile:
             "name": self.name,
             "store": self.store,
             "keep": self.models,
+            "files": self.files,
             **budget,
         }
 
@@ -196,9 +199,10 @@ def _study(path: Path, given: dict[str, Any], overrides: Mapping[str, Any]) -> S
         seed=table.whole("seed", at_least=0) or 0,
         deterministic=_deterministic(given.get("deterministic", False)),
         trial_seconds=table.positive("trial_seconds"),
-        trial_memory=None if "trial_memory" not in given else _bytes(given["trial_memory"]),
+        trial_memory=None if "trial_memory" not in given else _bytes("trial_memory", given["trial_memory"]),
         store=table.text("store"),
         models=None if "models" not in given else _models(table.table("models")),
+        files=None if "files" not in given else _files(table.table("files")),
         space=None if "space" not in given else _space(table.table("space")),
         budget=_budget(table.table("budget")),
     )
@@ -395,7 +399,7 @@ def _deterministic(value: Any) -> bool | int:
     )
 
 
-def _bytes(value: Any) -> float:
+def _bytes(key: str, value: Any) -> float:
     """A size in bytes, or with a unit: 2e9, "2 GB", "512 MiB"."""
     if _is_number(value) and value > 0:
         return float(value)
@@ -407,8 +411,17 @@ def _bytes(value: Any) -> float:
     if size > 0:
         return size
     raise InvalidStudy(
-        f'trial_memory is {_say(value)}. Use a number of bytes or a size with a unit, as in trial_memory = "2 GB".'
+        f'{key} is {_say(value)}. Use a number of bytes or a size with a unit, as in {key.rpartition(".")[2]} = "2 GB".'
     )
+
+
+def _files(given: dict[str, Any]) -> Files:
+    """Which checkpoints of trials are kept, and how much room they may take."""
+    _only("files.", given, [f.name for f in fields(Files)])
+    table = _Table("files.", given)
+    said: dict[str, Any] = {"keep": table.text("keep"), "best": table.whole("best", at_least=1)}
+    said["quota"] = _bytes("files.quota", given["quota"]) if "quota" in given else None
+    return Files(**{name: value for name, value in said.items() if value is not None})
 
 
 def _models(given: dict[str, Any]) -> Keep:

@@ -24,6 +24,7 @@ from luthier.enough import SAYS, least
 from luthier.errors import InvalidStudy, LuthierError
 from luthier.estimators.prepare import Prepared
 from luthier.expected import Expected, best_of, ranking
+from luthier.files import StudyFiles, TrialFiles, meter
 from luthier.objectives.splits import overlap as overlap_in
 from luthier.objectives.splits import unpack_splits
 from luthier.result import Judged, Result, result_of
@@ -43,6 +44,8 @@ class Looked(Judged, Protocol):
     def row(self) -> StudyRow: ...
     @property
     def home(self) -> Path: ...
+    @property
+    def files(self) -> StudyFiles: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +234,7 @@ def summarize(study: Looked, *, again: bool = False, store: str | None = None) -
     lines = (
         *_best(spec, history, overlap_of(study), honest(study)),
         *_model(study),
+        *_files(study),
         *_next(study, where, store),
     )
     return Summary(_head(spec, history, row, where, again), lines)
@@ -369,6 +373,15 @@ def _model(study: Looked) -> list[Row]:
     return rows if model.get("promoted", True) else [*rows, ("", str(model["why"]))]
 
 
+def _files(study: Looked) -> list[Row]:
+    """How much checkpoints and artifacts take, where there are any."""
+    used, quota = study.files.used, study.files.settings.quota
+    if not used:
+        return []
+    full = "" if quota is None or used <= quota else ", and what is left is not removed by itself"
+    return [("files", f"{meter(used, quota)}{full}")]
+
+
 def _next(study: Looked, where: Standing, store: str | None) -> list[Row]:
     name, best = study.spec.name, best_of(study.history)
     commands: list[tuple[str, str]] = []
@@ -443,6 +456,7 @@ def describe(study: Looked, *, store: str | None = None) -> Summary:
         *_best(spec, history, overlap_of(study), honest(study)),
         *_top(spec, history),
         *_model(study),
+        *_files(study),
         *_next(study, where, store),
     ]
     return Summary(f"{spec.name}   {where.word}" + (f": {where.why}" if where.why else ""), tuple(lines))
@@ -481,8 +495,32 @@ def _top(spec: StudySpec, history: History) -> list[Row]:
     ]
 
 
-def describe_trial(spec: StudySpec, trial: Trial, seen: int) -> Summary:
-    """All that is known of a trial, but for its traceback. `seen` is how many trials had ended when it was proposed."""
+def files_rows(kept: TrialFiles) -> list[Row]:
+    """What is kept of a trial, and where."""
+    rows: list[Row] = []
+    for checkpoint in kept.checkpoints:
+        step = "before the first report" if checkpoint.step is None else f"step {checkpoint.step}"
+        rows.append(("checkpoint", f"{step}   {_near(checkpoint.path)}"))
+    return rows + [("artifact", f"{name}   {_near(path)}") for name, path in kept.artifacts.items()]
+
+
+def files_to_json(kept: TrialFiles) -> dict[str, Any]:
+    """What is kept of a trial, for programs."""
+    return {
+        "number": kept.number,
+        "bytes": kept.bytes,
+        "checkpoints": [
+            {"attempt": found.attempt, "step": found.step, "path": str(found.path)}
+            for found in kept.checkpoints
+        ],
+        "artifacts": {name: str(path) for name, path in kept.artifacts.items()},
+    }
+
+
+def describe_trial(spec: StudySpec, trial: Trial, seen: int, kept: TrialFiles | None = None) -> Summary:
+    """All that is known of a trial, but for its traceback. `seen` is how many trials had ended when it was proposed, `kept` what
+    there is of its files.
+    """
     objective = spec.problem.objective
     lines: list[Row] = [(name, score_and_folds(trial, name)) for name in trial.metrics]
     if not trial.metrics and trial.reports:
@@ -499,6 +537,7 @@ def describe_trial(spec: StudySpec, trial: Trial, seen: int) -> Summary:
         lines.append(("asked", f"to stop: {trial.stop}"))
     if trial.reason:
         lines.append(("reason", trial.reason))
+    lines += [] if kept is None else files_rows(kept)
     took = f" in {duration(trial.seconds)}" if trial.seconds is not None else ""
     attempt = f"   attempt {trial.attempt}" if trial.attempt > 1 else ""
     return Summary(f"{spec.name} #{trial.number}   {trial.state}{took}{attempt}", tuple(lines))
@@ -791,6 +830,7 @@ def to_json(study: Looked) -> dict[str, Any]:
                 "plausible": [trial.number for trial in alike(history, shared)[0]] or None,
                 "prepared": study.facts.get("prepared"),
                 "model": study.facts.get("model"),
+                "files": {"used": study.files.used, "quota": study.files.settings.quota},
             }
         )
     )

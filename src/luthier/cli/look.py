@@ -57,7 +57,7 @@ def show(name: str, trial: int | None, store: str | None, as_json: bool) -> None
     Of a study: where it stands, the question, the best. Of a trial: what was tried, why, and what came of it.
     """
     from luthier.api import load
-    from luthier.summary import describe, reports_to_json, seen_by, to_json, trial_to_json
+    from luthier.summary import describe, files_to_json, reports_to_json, seen_by, to_json, trial_to_json
 
     study = load(name, store)
     try:
@@ -72,6 +72,7 @@ def show(name: str, trial: int | None, store: str | None, as_json: bool) -> None
         seen = seen_by(study.store, study.name, shown, len(study.history))
         if as_json:
             more = {"reports": reports_to_json(shown), "traceback": shown.traceback, "had_seen": seen}
+            more["files"] = files_to_json(study.files[trial])
             print_json({"study": name, **trial_to_json(shown), **more})
         else:
             _print_trial(study, shown, seen)
@@ -94,7 +95,7 @@ def _trial(study: Any, number: int) -> Any:
 def _print_trial(study: Any, trial: Any, seen: int) -> None:
     from luthier.summary import describe_trial
 
-    found = describe_trial(study.spec, trial, seen)
+    found = describe_trial(study.spec, trial, seen, study.files[trial.number])
     print_rows(found.head, found.rows)
     if trial.traceback:
         out().print()

@@ -19,6 +19,7 @@ COMMANDS = {
     "list": "luthier.cli.look:list_studies",
     "show": "luthier.cli.look:show",
     "trials": "luthier.cli.look:trials",
+    "files": "luthier.cli.files:files",
     "compare": "luthier.cli.look:compare",
     "result": "luthier.cli.look:result",
     "importance": "luthier.cli.plot:importance",

@@ -28,6 +28,7 @@ from luthier.errors import InvalidStudy, ObjectiveError
 from luthier.executors.base import Ended, Event, Job, Pool, Reported
 from luthier.executors.shared import Packed
 from luthier.executors.wire import MARK, Leave, Ready, Setup, StopJob, Unpacker, pack
+from luthier.files import size
 from luthier.objectives import family
 from luthier.objectives.context import Task
 from luthier.study import Failed, Lost, Outcome, Stopped
@@ -114,7 +115,7 @@ def _write(task: Packed, file: IO[bytes]) -> None:
         task.write(file)
     except OSError as error:
         raise ObjectiveError(
-            f"the objective and its data, {_size(task.size)}, cannot be written to {tempfile.gettempdir()} for the workers: "
+            f"the objective and its data, {size(task.size)}, cannot be written to {tempfile.gettempdir()} for the workers: "
             f"{error.strerror}. Name a folder with more space in TMPDIR, or use workers=1."
         ) from error
 
@@ -430,7 +431,7 @@ class _ProcessPool:
             return
         for pid, used in family.resident_bytes(busy).items():
             if used > limit:
-                text = f"used {_size(used)} of memory, more than its limit of {_size(limit)}"
+                text = f"used {size(used)} of memory, more than its limit of {size(limit)}"
                 self._replace(busy[pid], Failed(text))
 
 
@@ -453,13 +454,6 @@ def _how(status: int) -> str:
     with contextlib.suppress(ValueError):
         return f"killed by signal {-status} ({signal.Signals(-status).name})"
     return f"killed by signal {-status}"
-
-
-def _size(count: float) -> str:
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return f"{count:g} bytes"
 
 
 def _here() -> str | None:

@@ -7,6 +7,6 @@ NUMBER/artifacts/NAME                       an artifact
 
 from luthier.files.attempt import AttemptFiles, Checkpoint, Place
 from luthier.files.settings import Files
-from luthier.files.study import StudyFiles, TrialFiles
+from luthier.files.study import StudyFiles, TrialFiles, meter, size
 
-__all__ = ["AttemptFiles", "Checkpoint", "Files", "Place", "StudyFiles", "TrialFiles"]
+__all__ = ["AttemptFiles", "Checkpoint", "Files", "Place", "StudyFiles", "TrialFiles", "meter", "size"]
