@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from luthier.estimators.describe import describe
     from luthier.executors import Inline, Processes
     from luthier.files import Files
+    from luthier.objectives.command import Command
     from luthier.objectives.context import Context
     from luthier.objectives.crossval import CrossValidation
+    from luthier.objectives.metrics import Json, MLflow, Pattern, TensorBoard
+    from luthier.objectives.script import params, report
     from luthier.stopping import Race
     from luthier.study import Trial
 
@@ -30,6 +33,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Choice",
+    "Command",
     "Const",
     "Context",
     "CrossValidation",
@@ -37,31 +41,44 @@ __all__ = [
     "Float",
     "Inline",
     "Int",
+    "Json",
     "LogNormal",
     "LuthierError",
+    "MLflow",
     "Normal",
+    "Pattern",
     "Processes",
     "Race",
     "Space",
     "Stop",
     "Study",
+    "TensorBoard",
     "Trial",
     "describe",
     "load",
+    "params",
+    "report",
     "tune",
 ]
 
 _LATER = {
+    "Command": "luthier.objectives.command",
     "Context": "luthier.objectives.context",
     "CrossValidation": "luthier.objectives.crossval",
     "Files": "luthier.files",
     "Inline": "luthier.executors",
+    "Json": "luthier.objectives.metrics",
+    "MLflow": "luthier.objectives.metrics",
+    "Pattern": "luthier.objectives.metrics",
     "Processes": "luthier.executors",
     "Race": "luthier.stopping",
     "Study": "luthier.api",
+    "TensorBoard": "luthier.objectives.metrics",
     "Trial": "luthier.study",
     "describe": "luthier.estimators.describe",
     "load": "luthier.api",
+    "params": "luthier.objectives.script",
+    "report": "luthier.objectives.script",
     "tune": "luthier.api",
 }
 

@@ -40,6 +40,7 @@ from luthier.executors import Executor, Inline, Processes
 from luthier.expected import best_of, predict
 from luthier.files import Files, StudyFiles
 from luthier.models import Keep, Kept, keep_models
+from luthier.objectives.command import Command
 from luthier.objectives.context import Task
 from luthier.objectives.crossval import CrossValidation
 from luthier.objectives.folds import Predictions
@@ -83,7 +84,7 @@ MEMORY = "memory"
 
 
 def tune(
-    objective: Callable[..., Any] | CrossValidation,
+    objective: Callable[..., Any] | CrossValidation | Command,
     space: Space | Mapping[str, Any] | None = None,
     *,
     minimize: Metric = None,
@@ -113,7 +114,7 @@ def tune(
     """Find the best parameters of `objective` within a budget, and return the study.
 
     `objective` is a function - of a `trial`, or of the parameters by name - that returns the metric or a
-    dict of metrics, or a `CrossValidation` of an estimator, which brings a space of its own. The budget is any of
+    dict of metrics, a `CrossValidation` of an estimator, which brings a space of its own, or a `Command`, any program. The budget is any of
     `trials` (exactly so many), `seconds` of work on the study, a `target` value, and `failures`. With a `name` the study
     is kept in the store, and the same call goes on where it stopped.
 
@@ -143,8 +144,8 @@ def tune(
     belongs to another one, and ObjectiveFailed when the first trials all fail in the same way.
     """
     limited = trial_seconds is not None or trial_memory is not None
-    if executor is None:
-        inline = workers == 1 and not limited
+    if executor is None:  # a command can be stopped, between its reports too, where it runs in a worker
+        inline = workers == 1 and not limited and not isinstance(objective, Command)
         executor = Inline() if inline else Processes(workers, trial_seconds, trial_memory)
     objectives = _objectives(minimize, maximize, noisy)
     budget = as_budget(trials, seconds, failures, target, until)
@@ -169,8 +170,15 @@ def tune(
         )
     else:
         space = _space(space)
-        task = as_task(objective, space, [o.metric for o in objectives])
-        about = {"function": _path(objective)}
+        metrics = [o.metric for o in objectives]
+        if isinstance(objective, Command):
+            task = objective = objective.measured_by(metrics)
+            for note in objective.check(space):
+                _say_once(note)
+            about = objective.about
+        else:
+            task = as_task(objective, space, metrics)
+            about = {"function": _path(objective)}
     for point in start:
         space.check(point)
     if budget.endless and not _is_grid(algorithm) and before.endless:
