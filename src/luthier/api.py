@@ -59,7 +59,7 @@ from luthier.result import (
     result_of,
 )
 from luthier.space import Scalar, Space
-from luthier.stopping.base import StoppingPolicy
+from luthier.stopping.base import Checking, StoppingPolicy
 from luthier.store.base import Store, StudyRow
 from luthier.store.url import home, open_store
 from luthier.study import (
@@ -80,6 +80,7 @@ from luthier.study.pareto import front
 from luthier.summary import overlap_in_facts, overlap_of, trial_of, worth
 
 Metric = str | Sequence[str] | None
+Stopping = str | StoppingPolicy | Sequence[str | StoppingPolicy] | None
 MEMORY = "memory"
 
 
@@ -96,7 +97,7 @@ def tune(
     failures: int | None = None,
     until: Literal["noise"] | None = None,
     algorithm: str | Algorithm = "auto",
-    stopping: str | StoppingPolicy | None = None,
+    stopping: Stopping = None,
     start: Sequence[Mapping[str, Scalar]] = (),
     workers: int = 1,
     executor: Executor | None = None,
@@ -128,7 +129,8 @@ def tune(
     the one with the best expectation, not the one that was lucky (`Study.best`). A `target` is reached by a value seen.
 
     `stopping` gives running trials up early: "race", or `Race(...)`, those of a `CrossValidation` whose first folds show that they
-    will not become the best. Where trials run beside each other, how many folds they got to depends on the timing.
+    will not become the best; or by the curves that trials report: "asha", `MedianStopping(delay=5)` and others (docs/stopping.md). A list
+    means any of them. Where trials run beside each other, how far they got depends on the timing.
 
     `workers` above 1 run in processes of their own, as they do where a trial is limited by `trial_seconds`
     or `trial_memory` (bytes). `deterministic` makes the study independent of the timing of workers: proposals are made
@@ -254,18 +256,22 @@ class Study:
         seed: int = 0,
         start: Sequence[Proposal] = (),
         batch: int | None = None,
-        stopping: str | StoppingPolicy | None = None,
+        stopping: Stopping = None,
         budget: Budget | None = None,
         about: Mapping[str, Any] | None = None,
         files: Files | None = None,
     ) -> None:
         url = store if name is not None else MEMORY
         budget = budget or Budget(trials=trials)
+        problem = Problem(_space(space), _objectives(minimize, maximize, noisy))
+        policy = None if stopping is None else plugins.policy(stopping)
+        if isinstance(policy, Checking):
+            policy.check(problem)
         spec = StudySpec(
             name=name or "study",
-            problem=Problem(_space(space), _objectives(minimize, maximize, noisy)),
+            problem=problem,
             algorithm=plugins.named(plugins.algorithm(algorithm)),
-            stopping=None if stopping is None else plugins.named(plugins.policy(stopping)),
+            stopping=None if policy is None else plugins.named(policy),
             budget=budget,
             seed=seed,
             batch=batch,

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
 from functools import lru_cache
@@ -25,9 +25,11 @@ from typing import Any, Generic, TypeVar, cast
 from luthier.errors import InvalidStudy, UnknownName, did_you_mean
 from luthier.optimizers.base import Algorithm
 from luthier.stopping.base import StoppingPolicy
+from luthier.stopping.combine import AnyOf
 from luthier.study import Named
 
 T = TypeVar("T")
+Json = Any
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Kind(Generic[T]):
                 f"the {self.word} {cls.__qualname__} cannot be found again by name. Define it at the top of a module."
             )
         options = {field.name: getattr(thing, field.name) for field in fields(thing) if field.init}
+        for held in _holding(type(thing)) & options.keys():
+            options[held] = self._written(options[held])
         try:
             json.dumps(options, allow_nan=False)
         except (TypeError, ValueError) as error:
@@ -88,6 +92,29 @@ class Kind(Generic[T]):
                 f"{thing!r} has options that are no JSON ({error}). Use numbers, strings and lists."
             ) from None
         return Named(name, options)
+
+    def _written(self, held: T | Sequence[T]) -> Json:
+        """Things that a thing is made of, as study files write them: a table of the name and the options."""
+        if isinstance(held, Sequence):
+            return [self._written(one) for one in held]
+        named = self.named(held)
+        if "name" in named.options:
+            raise InvalidStudy(
+                f"the {self.word} {named.name!r} has an option called 'name', and cannot be part of another one. Rename the option."
+            )
+        return {"name": named.name, **named.options}
+
+    def _held(self, at: str, written: Any) -> Any:
+        """What `_written` wrote, or the name alone, or a thing itself: made."""
+        if isinstance(written, Sequence) and not isinstance(written, str):
+            return [self._held(at, one) for one in written]
+        if isinstance(written, Mapping):
+            if not isinstance(written.get("name"), str):
+                raise InvalidStudy(
+                    f"{at} is {dict(written)}, which does not say the name of a {self.word}. Write {{ name = ..., and its options }}."
+                )
+            written = Named(written["name"], {key: value for key, value in written.items() if key != "name"})
+        return self.make(written)
 
     def _class(self, name: str) -> type[T]:
         known = self.names()
@@ -112,10 +139,18 @@ class Kind(Generic[T]):
             if option not in known:
                 hint = did_you_mean(option, known) or " It has no options."
                 raise InvalidStudy(f"{named.name} has no option {option!r}.{hint}")
+        options = dict(named.options)
+        for held in _holding(cls) & options.keys():
+            options[held] = self._held(held, options[held])
         try:
-            return cls(**named.options)
+            return cls(**options)
         except TypeError as error:
             raise InvalidStudy(f"{named.name} cannot be made with {dict(named.options)}: {error}.") from error
+
+
+def _holding(cls: type) -> set[str]:
+    """The fields that hold things of the same kind (`HOLDS_POLICIES`)."""
+    return {field.name for field in fields(cls) if field.metadata.get("holds")}
 
 
 @lru_cache(maxsize=16)
@@ -171,7 +206,25 @@ ALGORITHMS: Kind[Algorithm] = Kind(
 )
 
 POLICIES: Kind[StoppingPolicy] = Kind(
-    "stopping policy", "judge", "luthier.policies", {"race": "luthier.stopping.race:Race"}
+    "stopping policy",
+    "judge",
+    "luthier.policies",
+    {
+        "race": "luthier.stopping.race:Race",
+        "asha": "luthier.stopping.halving:Halving",
+        "bandit": "luthier.stopping.bandit:Bandit",
+        "median": "luthier.stopping.median:MedianStopping",
+        "truncation": "luthier.stopping.truncation:Truncation",
+        "percentile": "luthier.stopping.percentile:Percentile",
+        "threshold": "luthier.stopping.threshold:Threshold",
+        "plateau": "luthier.stopping.plateau:Plateau",
+        "wilcoxon": "luthier.stopping.wilcoxon:Wilcoxon",
+        "curve": "luthier.stopping.curve:Curve",
+        "any": "luthier.stopping.combine:AnyOf",
+        "all": "luthier.stopping.combine:AllOf",
+        "after": "luthier.stopping.combine:After",
+        "patience": "luthier.stopping.combine:Patience",
+    },
 )
 
 
@@ -183,9 +236,12 @@ def algorithm(given: str | Named | Algorithm) -> Algorithm:
     return ALGORITHMS.make(given)
 
 
-def policy(given: str | Named | StoppingPolicy) -> StoppingPolicy:
-    """The stopping policy that a name, a name with options, or a policy stands for; raises as `algorithm` does."""
-    return POLICIES.make(given)
+def policy(given: str | Named | StoppingPolicy | Sequence[str | Named | StoppingPolicy]) -> StoppingPolicy:
+    """The stopping policy that a name, a name with options, or a policy stands for; a list means any of them. Raises as `algorithm` does."""
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        return POLICIES.make(given)
+    made = [POLICIES.make(one) for one in given]
+    return made[0] if len(made) == 1 else AnyOf(made)
 
 
 def named(thing: Algorithm | StoppingPolicy) -> Named:

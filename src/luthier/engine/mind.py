@@ -28,6 +28,8 @@ class Mind:
     untold: list[Trial] = field(default_factory=list)
     overlap: Callable[[], float | None] = lambda: None
     looks: Looks | None = None
+    judged: dict[int, int] = field(default_factory=dict)
+    """How many reports of a running trial the policy has seen."""
 
     @classmethod
     def start(
@@ -45,9 +47,17 @@ class Mind:
         """Take in what changed; returns the trials that ended."""
         finished = self.history.merge(changes.trials, changes.cursor)
         self.untold += finished  # told when there is something to think about: most who look never ask
+        for trial in finished:
+            self.judged.pop(trial.number, None)
         if finished:
             self.exhausted = False
         return finished
+
+    @property
+    def latest_seconds(self) -> float:
+        """How long the trial took that ended last; none took forever."""
+        latest = self.history.latest
+        return float("inf") if latest is None or latest.seconds is None else latest.seconds
 
     def _tell(self) -> None:
         if self.untold and (self.spec.batch is None or self.history.ended == len(self.history)):
@@ -69,6 +79,13 @@ class Mind:
         """Why to end this running trial now, if there is a reason: somebody asked, or the policy gives it up."""
         if trial.stop is not None or self.policy is None or not trial.reports:
             return trial.stop
+        # Of several reports that came at once each is judged, as if it had come alone: one may be a rung, or due by an interval.
+        made = len(trial.reports)
+        for n in range(min(self.judged.get(trial.number, 0) + 1, made), made):
+            reason = self.policy.judge(replace(trial, reports=trial.reports[:n]), self.history)
+            if reason is not None:
+                return reason
+        self.judged[trial.number] = made
         return self.policy.judge(trial, self.history)
 
     def situation(
@@ -80,6 +97,7 @@ class Mind:
         slots: int,
         interrupted: bool = False,
         broken: str | None = None,
+        slow: bool = False,
     ) -> Situation:
         """What there is to decide on."""
         history = self.history
@@ -100,6 +118,7 @@ class Mind:
             exhausted=self.exhausted,
             broken=broken,
             enough=self.enough(changes.budget),
+            slow=slow,
         )
 
     def enough(self, budget: Budget) -> str | None:

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, Protocol, runtime_checkable
 
-from luthier.study import History, Metrics, Trial
+from luthier.study import History, Metrics, Problem, Trial
+
+HOLDS_POLICIES: Mapping[str, Any] = {"holds": "policies"}
+"""`field(metadata=HOLDS_POLICIES)` in a policy made of others: written by name, and made again from that (luthier.plugins)."""
 
 
 class StoppingPolicy(Protocol):
     """A frozen dataclass of JSON-able settings that judges by what it is shown, and keeps nothing."""
 
     def judge(self, trial: Trial, history: History) -> str | None:
-        """The reason to stop the running `trial` now, with its numbers; None to let it go on."""
+        """The reason to stop the running `trial` now, with its numbers; None to let it go on.
+
+        It is asked after each report, which is then the last that the trial has; the history may know of later ones of the
+        same trial. It may be asked again without a new report, when another trial has become the best.
+        """
+        ...
+
+
+@runtime_checkable
+class Checking(Protocol):
+    """What a policy may be besides: one that knows before the first trial whether a study suits it."""
+
+    def check(self, problem: Problem) -> None:
+        """Raise InvalidStudy where it has no meaning for this problem, as where it goes by a metric that is not there."""
         ...
 
 
