@@ -194,7 +194,7 @@ def _study(path: Path, given: dict[str, Any], overrides: Mapping[str, Any]) -> S
         maximize=table.names("maximize"),
         noisy=table.truth("noisy"),
         algorithm=_named("algorithm", given.get("algorithm", "auto"), "random", "evolution"),
-        stopping=None if "stopping" not in given else _named("stopping", given["stopping"], "race", "race"),
+        stopping=None if "stopping" not in given else _stopping(given["stopping"]),
         workers=table.whole("workers", at_least=1) or 1,
         seed=table.whole("seed", at_least=0) or 0,
         deterministic=_deterministic(given.get("deterministic", False)),
@@ -388,6 +388,30 @@ def _named(key: str, value: Any, name: str, other: str) -> Named:
         return Named(value["name"], {key: option for key, option in value.items() if key != "name"})
     raise InvalidStudy(
         f'{key} is {_say(value)}. Use a name, as in {key} = "{name}", or a table: {{ name = "{other}", ... }}.'
+    )
+
+
+def _stopping(value: Any) -> Named:
+    """A policy; or several, of which any may stop a trial: a list, or [stopping] with a line for each."""
+    if isinstance(value, dict) and value and not isinstance(value.get("name"), str):
+        value = [_line(name, options) for name, options in value.items()]
+    if not isinstance(value, list):
+        return _named("stopping", value, "race", "race")
+    if not value:
+        raise InvalidStudy('stopping is an empty list. Name a policy, as in stopping = ["median"], or leave it out.')
+    policies = [_named("stopping", one, "race", "race") for one in value]
+    if len(policies) == 1:
+        return policies[0]
+    return Named("any", {"policies": [{"name": one.name, **one.options} for one in policies]})
+
+
+def _line(name: str, options: Any) -> dict[str, Any]:
+    if options is True:
+        return {"name": name}
+    if isinstance(options, dict):
+        return {"name": name, **options}
+    raise InvalidStudy(
+        f"stopping.{name} is {_say(options)}. Use a table of options, as in {name} = {{ delay = 2 }}, or true for none."
     )
 
 
