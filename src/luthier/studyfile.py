@@ -1,7 +1,7 @@
 """Studies as TOML files: read, checked key by key, and turned into what `tune` takes.
 
 name = "svc"
-estimator = "sklearn.svm:SVC"    # or function = "train:train"
+estimator = "sklearn.svm:SVC"    # or function = "train:train", or command = "python train.py --C {C}"
 data = "digits"                  # a bundled data set, or a CSV, Parquet, .npy or .npz file
 maximize = "accuracy"
 
@@ -28,8 +28,10 @@ from luthier.estimators import BUNDLED, as_estimator, load_data, set_params
 from luthier.files import Files
 from luthier.models import Keep
 from luthier.models.keep import NOTES
+from luthier.objectives.command import Command
 from luthier.objectives.crossval import CrossValidation
 from luthier.objectives.function import import_objective
+from luthier.objectives.metrics import Json, MLflow, Pattern, Source, TensorBoard
 from luthier.space import Choice, Const, Float, Int, LogNormal, Normal, Space
 from luthier.study import Budget, Named
 
@@ -50,6 +52,7 @@ class StudyFile:
     name: str
     estimator: str | None = None
     function: str | None = None
+    command: Command | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     data: str | None = None
     target: str | None = None
@@ -73,8 +76,10 @@ class StudyFile:
     space: Space | None = None
     budget: Budget = field(default_factory=Budget)
 
-    def objective(self) -> Callable[..., Any] | CrossValidation:
-        """The function, imported, or the estimator with its data; raises a LuthierError where there is none."""
+    def objective(self) -> Callable[..., Any] | CrossValidation | Command:
+        """The function, imported, the command, or the estimator with its data; raises a LuthierError where there is none."""
+        if self.command is not None:
+            return self.command
         if self.function is not None:
             return self._function(self.function)
         assert self.estimator is not None  # _agree saw to it
@@ -169,9 +174,8 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _study(path: Path, given: dict[str, Any], overrides: Mapping[str, Any]) -> StudyFile:
-    _refuse_commands(given)
     given = _with_data(given)
-    keys = [f.name for f in fields(StudyFile) if f.name != "path"]
+    keys = [*(f.name for f in fields(StudyFile) if f.name != "path"), "metrics"]
     for key in BUDGET:
         if key in given:
             raise InvalidStudy(f"{key!r} belongs to the budget. Write it below [budget].")
@@ -183,6 +187,7 @@ def _study(path: Path, given: dict[str, Any], overrides: Mapping[str, Any]) -> S
         name=table.text("name") or path.stem,
         estimator=table.text("estimator"),
         function=table.text("function"),
+        command=_command(given, path.parent),
         params=table.table("params"),
         data=_located(table.text("data"), path.parent),
         target=_target(given.get("target"), path.parent),
@@ -216,33 +221,28 @@ def _study(path: Path, given: dict[str, Any], overrides: Mapping[str, Any]) -> S
     return study
 
 
-def _refuse_commands(given: Mapping[str, Any]) -> None:
-    if "command" in given:
-        raise InvalidStudy(
-            "studies of commands come in a later version. Until then, call the command in a Python function and name it: "
-            'function = "train:train".'
-        )
-
-
 def _agree(study: StudyFile) -> None:
     """Refuse what single keys cannot be blamed for."""
-    if (study.estimator is None) == (study.function is None):
-        both = "both are" if study.estimator is not None else "neither is"
+    kinds = ("estimator", "function", "command")
+    given = [kind for kind in kinds if getattr(study, kind) is not None]
+    if len(given) != 1:
+        which = " and ".join(given) + " are" if given else "none of them is"
         raise InvalidStudy(
-            f'a study tunes an estimator or a function, and {both} given. Write estimator = "sklearn.svm:SVC" '
-            'or function = "train:train".'
+            f'a study tunes an estimator, a function or a command, and {which} given. Write estimator = "sklearn.svm:SVC", '
+            'function = "train:train" or command = "python train.py --lr {lr}".'
         )
-    if study.function is not None:
+    if study.estimator is None:
+        kind = given[0]
         if study.space is None:
             raise InvalidStudy(
-                "a function needs a space. Say what may be chosen: [space.lr] with float = [1e-5, 1e-1]."
+                f"a {kind} needs a space. Say what may be chosen: [space.lr] with float = [1e-5, 1e-1]."
             )
         if not study.minimize and not study.maximize:
             raise InvalidStudy('no objective is given. Write minimize = "loss" or maximize = "accuracy".')
         for key in ("data", "target", "drop", "preprocess", "cv", "scoring", "params", "models"):
             if getattr(study, key) not in (None, (), {}, "auto"):
                 raise InvalidStudy(
-                    f"{key} belongs to an estimator, and this study tunes a function. Leave it out."
+                    f"{key} belongs to an estimator, and this study tunes a {kind}. Leave it out."
                 )
     elif study.data is None:
         raise InvalidStudy(
@@ -479,6 +479,63 @@ def _budget(given: dict[str, Any]) -> Budget:
         target=table.number("target"),
         until="noise" if until else None,
     )
+
+
+# --- commands ----------------------------------------------------------------------------------
+
+SOURCES: dict[str, tuple[type[Source], tuple[str, ...]]] = {
+    "pattern": (Pattern, ()),
+    "json": (Json, ("file", "step")),
+    "mlflow": (MLflow, ("folder",)),
+    "tensorboard": (TensorBoard, ("folder",)),
+}
+
+
+def _command(given: Mapping[str, Any], folder: Path) -> Command | None:
+    """`command = "..."`, or [command] with `run` and how; it runs in the study file's folder."""
+    if "command" not in given:
+        if "metrics" in given:
+            raise InvalidStudy('metrics say how a command is read. Name what to optimise: minimize = "loss".')
+        return None
+    said = given["command"]
+    table = said if isinstance(said, dict) else {"run": said}
+    _only("command.", table, ["run", "shell", "params", "cwd", "env", "grace"])
+    if "run" not in table:
+        raise InvalidStudy('[command] does not say what to run. Write run = "python train.py --lr {lr}".')
+    read = _Table("command.", table)
+    grace = read.number("grace")
+    return Command(
+        table["run"],
+        metrics={
+            name: _source(name, value) for name, value in _Table("", given).table("metrics").items()
+        },
+        params=read.text("params") or "arguments",  # type: ignore[arg-type]
+        shell=read.truth("shell"),
+        cwd=folder / Path(read.text("cwd") or "").expanduser(),
+        env=read.table("env"),
+        grace=5.0 if grace is None else grace,
+    )
+
+
+def _source(name: str, value: Any) -> Source:
+    """A regular expression, or a table that says where the metric is read."""
+    if isinstance(value, str):
+        return Pattern(value)
+    kinds = [kind for kind in SOURCES if kind in value] if isinstance(value, dict) else []
+    if len(kinds) != 1 or not isinstance(value[kinds[0]], str):
+        raise InvalidStudy(
+            f'metrics.{name} is {_say(value)}. Use a regular expression, as in metrics.{name} = "{name}=([0-9.]+)", or a table: '
+            f'{{ tensorboard = "val/{name}" }}, {{ mlflow = "{name}" }} or {{ json = "{name}", file = "log.jsonl" }}.'
+        )
+    kind, options = SOURCES[kinds[0]]
+    _only(f"metrics.{name}.", value, [kinds[0], *options])
+    more = {option: text for option in options if (text := _Table(f"metrics.{name}.", value).text(option))}
+    if kind is Json and "file" not in more:
+        raise InvalidStudy(
+            f'metrics.{name} does not say in which file. Write {{ json = "{value["json"]}", file = "log.jsonl" }}, '
+            "a path from the work folder on."
+        )
+    return kind(value[kinds[0]], **more)
 
 
 # --- the space ---------------------------------------------------------------------------------

@@ -430,7 +430,8 @@ def asked(about: Mapping[str, Any], objectives: Sequence[Objective]) -> str:
         data = f"{about['data']} ({about['rows']:,} rows, {plural(about['columns'], 'column')}{classes})"
         cv = str(about["cv"]).partition(",")[0]
         return f"{about['estimator'].rpartition(':')[2]} on {data}, {cv}, {goal}"
-    return f"{about['function']}, {goal}" if "function" in about else goal
+    what = about.get("function", about.get("command"))
+    return goal if what is None else f"{what}, {goal}"
 
 
 def prepared(rows: Sequence[Mapping[str, Any]] | None) -> list[Row]:

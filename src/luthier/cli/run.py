@@ -78,6 +78,7 @@ def run(
 
 def _header(study: StudyFile, objective: Any) -> tuple[str, list[tuple[str, str]]]:
     """What is going to happen."""
+    from luthier.objectives.command import Command
     from luthier.objectives.crossval import CrossValidation
     from luthier.store.url import home
     from luthier.study import Objective
@@ -88,6 +89,8 @@ def _header(study: StudyFile, objective: Any) -> tuple[str, list[tuple[str, str]
     space, folds, whose = study.space, 0, ""
     rows: list[tuple[str, str]] = []
     about: dict[str, Any] = {"function": study.function}
+    if isinstance(objective, Command):
+        about = objective.about
     if isinstance(objective, CrossValidation):
         goals = goals or [replace(objective.default_objective(), noisy=study.noisy)]
         about, folds = objective.about, objective.folds
