@@ -398,7 +398,9 @@ def _stopping(value: Any) -> Named:
     if not isinstance(value, list):
         return _named("stopping", value, "race", "race")
     if not value:
-        raise InvalidStudy('stopping is an empty list. Name a policy, as in stopping = ["median"], or leave it out.')
+        raise InvalidStudy(
+            'stopping is an empty list. Name a policy, as in stopping = ["median"], or leave it out.'
+        )
     policies = [_named("stopping", one, "race", "race") for one in value]
     if len(policies) == 1:
         return policies[0]
@@ -506,9 +508,7 @@ def _command(given: Mapping[str, Any], folder: Path) -> Command | None:
     grace = read.number("grace")
     return Command(
         table["run"],
-        metrics={
-            name: _source(name, value) for name, value in _Table("", given).table("metrics").items()
-        },
+        metrics={name: _source(name, value) for name, value in _Table("", given).table("metrics").items()},
         params=read.text("params") or "arguments",  # type: ignore[arg-type]
         shell=read.truth("shell"),
         cwd=folder / Path(read.text("cwd") or "").expanduser(),
