@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from luthier.executors.base import Ended, Event, Executor, Job
 from luthier.executors.inline import Inline
 from luthier.executors.processes import Processes, cores
 from luthier.executors.sending import packed
+from luthier.objectives.command import RECORD, Command
 from luthier.objectives.context import Task
 from luthier.objectives.crossval import CrossValidation
 from luthier.objectives.function import as_task
@@ -47,7 +50,7 @@ def check(task: Task, space: Space, executor: Executor) -> None:
 
 
 def examine(
-    objective: Callable[..., Any] | CrossValidation,
+    objective: Callable[..., Any] | CrossValidation | Command,
     space: Space | None = None,
     *,
     metrics: Sequence[str] = (),
@@ -61,8 +64,8 @@ def examine(
 ) -> list[Finding]:
     """Look at a question without asking it; `metrics` are those to optimise.
 
-    `fit` fits an estimator once, on one fold at its defaults, to say how long the study takes; `call` calls a function
-    once for the same end.
+    `fit` fits an estimator once, on one fold at its defaults, to say how long the study takes; `call` calls a function, or runs
+    a command, once for the same end.
     """
     folds, seconds = 1, None
     found: list[Finding] = []
@@ -74,7 +77,14 @@ def examine(
             found += [*_data(task), _scored(task, metric)]
         else:
             metric = metrics[0]
-        if isinstance(task, CrossValidation) and fit:
+        if isinstance(task, Command):
+            found += [Finding("note", note) for note in task.check(space)]
+            if call:
+                told, seconds = _ran(task, space, metric)
+                found += told
+            else:
+                found.append(Finding("note", "what it reports shows when it runs; --try runs it once"))
+        elif isinstance(task, CrossValidation) and fit:
             tried, seconds = _fitted(task, space, metric)
             found.append(tried)
         elif not isinstance(task, CrossValidation) and call:
@@ -94,7 +104,7 @@ def examine(
 
 
 def _task(
-    objective: Callable[..., Any] | CrossValidation, space: Space | None, metrics: Sequence[str]
+    objective: Callable[..., Any] | CrossValidation | Command, space: Space | None, metrics: Sequence[str]
 ) -> tuple[Task, Space]:
     """The task and the space, as `tune` makes them."""
     if isinstance(objective, CrossValidation):
@@ -104,12 +114,19 @@ def _task(
         return objective, space
     if space is None:
         raise InvalidStudy("no space is given. Say what may be chosen: Space(lr=Float(1e-5, 1e-1)).")
+    if isinstance(objective, Command):
+        task = objective.measured_by(metrics)
+        task.check(space)
+        return task, space
     return as_task(objective, space, metrics), space
 
 
 def _said(objective: Any) -> Finding:
     if isinstance(objective, CrossValidation):
         return Finding("ok", f"{objective.path} can be imported and made")
+    if isinstance(objective, Command):
+        what = "the shell's" if objective.shell else repr(objective.words[0])
+        return Finding("ok", f"the command, {what}, is there, and every placeholder has a parameter")
     return Finding(
         "ok", f"{objective.__module__}:{getattr(objective, '__qualname__', objective)} takes every parameter"
     )
@@ -169,6 +186,29 @@ def _called(task: Task, space: Space, metric: str) -> tuple[Finding, float | Non
         return _failed(event, params), None
     said = ", ".join(f"{name} {number(value)}" for name, value in event.outcome.metrics.items())
     return Finding("ok", f"called once, it returned {said} in {duration(seconds)}"), seconds
+
+
+def _ran(task: Command, space: Space, metric: str) -> tuple[list[Finding], float | None]:
+    """The command once, at some point of the space: how long it took, what it reported, what was odd."""
+    params, steps = space.sample(np.random.default_rng(0)), []
+    started = default_timer()
+    with tempfile.TemporaryDirectory(prefix="luthier-") as folder, Inline().open(task, metric) as pool:
+        pool.submit(Job(number=0, attempt=1, params=params, seed=0, workdir=folder))
+        event: Event | None = None
+        while not isinstance(event, Ended):
+            for event in pool.events(1.0):
+                if not isinstance(event, Ended) and metric in event.report.metrics:
+                    steps.append(event.report.step)
+        seconds = default_timer() - started
+        record = Path(folder) / RECORD
+        notes = json.loads(record.read_text())["notes"] if record.exists() else []
+    found = [Finding("note", note) for note in notes]
+    if not isinstance(event.outcome, Completed):
+        return [_failed(event, params), *found], None
+    ends = ", ".join(f"{name} {number(value)}" for name, value in event.outcome.metrics.items())
+    reported = f" at steps {min(steps)} to {max(steps)}" if steps else " at its end only"
+    told = f"the command runs ({duration(seconds)}), reported {metric}{reported}; it ended with {ends}"
+    return [Finding("ok", told), *found], seconds
 
 
 def _tried(task: Task, metric: str, params: Params, *, first: bool) -> tuple[Event, float]:

@@ -13,7 +13,7 @@ from luthier.cli.output import json_option, print_json, print_rows, store_option
     "--try",
     "attempt",
     is_flag=True,
-    help="Call a function once, too, to see what it returns and how long it takes.",
+    help="Call a function, or run a command, once, too, to see what it returns and how long it takes.",
 )
 @click.option("--no-fit", is_flag=True, help="Do not fit the estimator on one fold to estimate the time.")
 @store_option

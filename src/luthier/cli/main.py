@@ -20,6 +20,7 @@ COMMANDS = {
     "show": "luthier.cli.look:show",
     "trials": "luthier.cli.look:trials",
     "files": "luthier.cli.files:files",
+    "logs": "luthier.cli.logs:logs",
     "compare": "luthier.cli.look:compare",
     "result": "luthier.cli.look:result",
     "importance": "luthier.cli.plot:importance",
