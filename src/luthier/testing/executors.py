@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,6 +24,7 @@ import pytest
 from luthier.clock import SystemClock
 from luthier.errors import Stop
 from luthier.executors import Ended, Event, Executor, Job, Pool, Reported
+from luthier.files import AttemptFiles, Place
 from luthier.objectives import Context, Task
 from luthier.study import Completed, Failed, Lost, Outcome, Report, Stopped
 
@@ -397,6 +398,123 @@ class ExecutorContract:
 
         assert self.outcome(task) == Completed({"loss": 0.0})
         assert not Path(note.read_text()).exists()
+
+    # --- checkpoints and artifacts -----------------------------------------------------------------
+
+    @pytest.mark.parametrize("folder", [False, True])
+    def test_the_next_attempt_goes_on_from_the_last_checkpoint(self, tmp_path: Path, folder: bool) -> None:
+        def task(trial: Context) -> float:
+            if trial.restored is not None:
+                kept = trial.restored / "state.txt" if folder else trial.restored
+                return float(kept.read_text()) + (trial.restored_step or 0)
+            path = trial.workdir / "of this attempt"
+            if folder:
+                path.mkdir()
+            for step in (1, 2, 3):
+                trial.report(step, loss=1.0)
+                (path / "state.txt" if folder else path).write_text(f"{step / 10}")
+                trial.checkpoint(path, move=step == 3)
+                assert trial.restored is None
+            assert not path.exists()
+            return 0.0
+
+        place = Place(str(tmp_path / "7"))
+        assert self.outcome(task, number=7, files=place) == Completed({"loss": 0.0})
+        assert self.outcome(task, number=7, files=place, attempt=2) == Completed({"loss": 3.3})
+        child = Place(str(tmp_path / "8"), parent=place.folder)
+        assert self.outcome(task, number=8, files=child) == Completed({"loss": 3.3})
+        alone = Place(str(tmp_path / "9"), parent=str(tmp_path / "nobody"))
+        assert self.outcome(task, number=9, files=alone) == Completed({"loss": 0.0})
+
+    def test_an_artifact_is_kept_under_its_name(self, tmp_path: Path) -> None:
+        def task(trial: Context) -> float:
+            path = trial.workdir / "x.txt"
+            for text in ("first", "second"):
+                path.write_text(text)
+                trial.save("model.txt", path)
+                trial.save("all", trial.workdir)
+            return 0.0
+
+        assert self.outcome(task, files=Place(str(tmp_path / "0"))) == Completed({"loss": 0.0})
+        kept = tmp_path / "0" / "artifacts"
+        assert sorted(path.name for path in kept.iterdir()) == ["all", "model.txt"]
+        assert (kept / "model.txt").read_text() == (kept / "all" / "x.txt").read_text() == "second"
+
+    def test_where_nothing_is_kept_files_are_taken_all_the_same(self, tmp_path: Path) -> None:
+        note = tmp_path / "note.txt"
+
+        def task(trial: Context) -> float:
+            (trial.workdir / "model.txt").write_text("gone")
+            trial.checkpoint(trial.workdir / "model.txt")
+            trial.save("model", trial.workdir / "model.txt")
+            note.write_text(str(trial.workdir))
+            return 0.0
+
+        assert self.outcome(task) == Completed({"loss": 0.0})
+        assert not Path(note.read_text()).exists()
+        assert [path.name for path in tmp_path.iterdir()] == ["note.txt"]
+
+    @pytest.mark.parametrize(
+        ("hand_over", "says"),
+        [
+            (
+                lambda trial: trial.checkpoint("nowhere.pt"),
+                "'nowhere.pt', which is not there. Write it first",
+            ),
+            (lambda trial: trial.save("model", "nowhere.pt"), "the artifact 'model' of trial 0 is to be"),
+            (lambda trial: trial.save("a/b", "nowhere.pt"), "the name 'a/b'. Use one without '/'"),
+            (lambda trial: trial.save("", "nowhere.pt"), "trial.save was given the name ''"),
+        ],
+    )
+    def test_files_that_are_not_there_fail_with_a_sentence(
+        self, tmp_path: Path, hand_over: Callable[[Context], None], says: str
+    ) -> None:
+        outcome = self.outcome(hand_over, files=Place(str(tmp_path / "0")))
+        assert isinstance(outcome, Failed)
+        assert says in outcome.error
+        assert list(tmp_path.rglob("*")) == []
+
+    @pytest.mark.usefixtures("needs_force")
+    def test_a_worker_killed_while_it_takes_a_checkpoint_leaves_a_complete_one(self, tmp_path: Path) -> None:
+        """It is killed at the first, second, third ... thing it asks of the system."""
+
+        def task(trial: Context) -> float:
+            path = trial.workdir / "state"
+            path.mkdir()
+            left = int(trial.params["x"])  # type: ignore[arg-type]
+
+            def count(event: str, arguments: object) -> None:
+                nonlocal left
+                left -= armed
+                if armed and left == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            armed = False
+            sys.addaudithook(count)
+            for step in (1, 2):
+                for part in ("a", "b", "c"):
+                    (path / part).write_text(f"{step}")
+                armed = step == 2
+                trial.checkpoint(path, step=step)
+                armed = False
+            return 0.0
+
+        points = range(1, 41)
+        jobs = [job(n, x=float(n), files=Place(str(tmp_path / str(n)))) for n in points]
+        with self.executor().open(task, "loss") as pool:
+            ends = outcomes(until_ended(pool, jobs))
+        killed = [n for n in points if isinstance(ends[n], Lost)]
+        assert len(killed) > 15
+        steps = []
+        for n in points:
+            last = AttemptFiles(n, 2, Place(str(tmp_path / str(n)))).restored
+            assert last is not None
+            parts = {part.name: part.read_text() for part in last.path.iterdir()}
+            assert parts == dict.fromkeys("abc", str(last.step)), f"killed at {n}"
+            steps.append(last.step)
+        assert sorted(steps[:2]) == [1, 1]
+        assert steps == sorted(steps)  # type: ignore[type-var]
+        assert steps[-1] == 2
 
     def test_printing_lots_disturbs_nothing(self, capfd: pytest.CaptureFixture[str]) -> None:
         def task(trial: Context) -> float:
