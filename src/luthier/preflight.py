@@ -71,7 +71,7 @@ def examine(
     found: list[Finding] = []
     try:
         task, space = _task(objective, space, metrics)
-        found += [_said(objective), _sent(task, workers), _sampled(space)]
+        found += [_said(objective), *_sent(task, workers), _sampled(space)]
         if isinstance(task, CrossValidation):
             folds, metric = task.folds, next(iter([*metrics, *task.scorers]))
             found += [*_data(task), _scored(task, metric)]
@@ -132,12 +132,15 @@ def _said(objective: Any) -> Finding:
     )
 
 
-def _sent(task: Task, workers: int) -> Finding:
+def _sent(task: Task, workers: int) -> Iterator[Finding]:
+    if isinstance(task, Command):
+        return
     try:
         size = packed(task).size
     except LuthierError as error:
-        return Finding("error" if workers > 1 else "note", str(error))
-    return Finding("note" if size > 1e9 else "ok", f"it can be sent to worker processes ({_size(size)})")
+        yield Finding("error" if workers > 1 else "note", str(error))
+    else:
+        yield Finding("note" if size > 1e9 else "ok", f"it can be sent to worker processes ({_size(size)})")
 
 
 def _sampled(space: Space) -> Finding:

@@ -44,9 +44,9 @@ def logs(name: str, trial: int, follow: bool, attempt: int | None, store: str | 
 
         def is_over() -> bool:
             now = study.history[trial]
-            return now.state.ended or now.attempt != which
+            return not follow or now.state.ended or now.attempt != which
 
-        printed = _print(folder / "output.log", is_over if follow else lambda: True)
+        printed = _print(folder / "output.log", is_over)
         _say_how(folder, printed, f"trial {trial}, attempt {which}", study.history[trial].state.ended)
     finally:
         study.close()

@@ -93,10 +93,12 @@ def _trial(study: Any, number: int) -> Any:
 
 
 def _print_trial(study: Any, trial: Any, seen: int) -> None:
-    from luthier.summary import describe_trial
+    from luthier.summary import describe_trial, program
 
     found = describe_trial(study.spec, trial, seen, study.files[trial.number])
-    print_rows(found.head, found.rows)
+    log = study.home / "work" / study.name / str(trial.number) / str(trial.attempt) / "output.log"
+    printed = [("log", f"{program()} logs {study.name} {trial.number}")] if log.is_file() else []
+    print_rows(found.head, [*found.rows, *printed])
     if trial.traceback:
         out().print()
         out().print(trial.traceback.rstrip(), markup=False)
