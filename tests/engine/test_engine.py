@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import numpy as np
+
 import luthier as lt
 from luthier.executors.base import Ended, Event, Job, Reported
 from luthier.objectives.context import Task
-from luthier.study import Completed, Report, State, Stopped
+from luthier.optimizers import Optimizer
+from luthier.optimizers.random import Random
+from luthier.study import Completed, Problem, Proposal, Report, State, Stopped, Trial
 
 FOLDS = {0: [1.0, 2.0, 3.0, 1.5], 1: [1.1, 2.3, 2.8, 1.6], 2: [1.0, 2.1, 3.1, 1.5], 3: [0.1, 0.2, 0.3, 0.1]}
 """The losses of the trials; nothing is wrong with trial 2 until there is trial 3."""
@@ -78,3 +83,42 @@ def test_a_running_trial_is_judged_anew_when_another_becomes_the_best() -> None:
     assert study.best.number == 3
     assert (raced.state, len(raced.reports)) == (State.STOPPED, 2)
     assert (raced.reason or "").startswith("after 2 of 4 folds 1.4 behind trial 3")
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Random search that thinks longer than a trial takes."""
+
+    def start(self, problem: Problem) -> Optimizer:
+        return _Slow(Random().start(problem))
+
+
+@dataclass
+class _Slow:
+    quick: Optimizer
+
+    def tell(self, finished: Sequence[Trial]) -> None:
+        self.quick.tell(finished)
+
+    def ask(self, pending: Sequence[Trial], rng: np.random.Generator) -> Proposal | None:
+        time.sleep(0.03)
+        return self.quick.ask(pending, rng)
+
+
+def test_where_thinking_takes_long_workers_do_not_wait_for_it() -> None:
+    study = lt.tune(
+        lambda x: time.sleep(0.1) or x,  # type: ignore[func-returns-value]
+        lt.Space(x=lt.Float(0, 1)),
+        minimize="loss",
+        trials=10,
+        algorithm=Slow(),
+        workers=2,
+        progress=False,
+    )
+    trials = study.trials
+    assert [trial.state for trial in trials] == [State.COMPLETED] * 10
+    known = [sum(other.seq <= trial.seen for other in trials) for trial in trials]
+    assert known[0] == 0
+    early = [trial.number for trial in trials if known[trial.number] < trial.number - 1]
+    assert early, "a trial is thought of while two others run"
+    assert min(known[number] - number for number in early) == -2, "and only one"

@@ -39,6 +39,18 @@ def test_it_proposes_no_more_than_there_are_slots() -> None:
     assert decide(replace(QUIET, budget=Budget(seconds=5))).propose == 4
 
 
+def test_where_thinking_takes_long_one_trial_is_thought_of_while_all_workers_are_busy() -> None:
+    busy = replace(QUIET, total=6, ended=2, running=4, slow=True)
+    assert (decide(busy).propose, decide(busy).ahead) == (1, True)
+    assert decide(replace(busy, slow=False)).propose == 0
+    assert decide(replace(busy, waiting=1, total=7)).propose == 0
+    assert decide(replace(busy, total=10, ended=6)).propose == 0, "never past the budget"
+    assert decide(replace(busy, batch=4)).propose == 0
+    assert decide(replace(busy, slots=1, running=1)).propose == 0
+    free = decide(replace(busy, running=3, waiting=1, total=7))
+    assert (free.claim, free.propose, free.ahead) == (1, 0, False)
+
+
 def test_a_batch_is_proposed_whole_and_only_when_the_one_before_has_ended() -> None:
     batch = replace(QUIET, batch=3, slots=2)
     assert decide(batch).propose == 3

@@ -44,6 +44,8 @@ class Status:
 Watcher = Callable[[History, Status], None]
 POLL = 0.5
 """Seconds between looks at what others do to the study."""
+AHEAD = 0.02
+"""A proposal that takes more than this share of a trial is thought of while all workers are busy, knowing one result less."""
 
 
 class Engine:
@@ -83,6 +85,7 @@ class Engine:
         self._interrupts = 0
         self._end: End | None = None
         self._deadline = float("inf")
+        self._thought = 0.0  # seconds that the last proposal took
 
     @property
     def history(self) -> History:
@@ -119,7 +122,7 @@ class Engine:
                 if self._end is None:
                     self._act(plan, pool)
                 self._watch(changes)
-                self._write(pool.events(self._patience(changes)))
+                self._write(pool.events(0.0 if self._filled(plan) else self._patience(changes)))
                 self._keep_alive()
                 changes = self._look()
                 self._judge(changes.trials, pool)
@@ -145,8 +148,18 @@ class Engine:
             slots=self._executor.slots,
             interrupted=self._interrupts > 0,
             broken=broken(self._fresh or [], self._same_failures(changes.budget)),
+            slow=self._slow,
         )
         return decide(situation)
+
+    @property
+    def _slow(self) -> bool:
+        """Whether a proposal takes long for how short trials are."""
+        return self._thought > AHEAD * self._mind.latest_seconds
+
+    def _filled(self, plan: Plan) -> bool:
+        """Whether workers were just given something to do, and there is something to think of while they do it."""
+        return self._slow and self._executor.slots > 1 and plan.claim + plan.propose > 0 and not plan.ahead
 
     def _same_failures(self, budget: Budget) -> int:
         """After how many failures from the start it is not worth going on; all of them, in a small study."""
@@ -158,15 +171,17 @@ class Engine:
         trials: list[Trial] = []
         if plan.claim:
             trials += self._store.claim(name, self._worker, plan.claim, self._rules.lease)
+        before = self._clock.now()
         proposals = self._mind.think(plan.propose)
         if proposals:
+            self._thought = (self._clock.now() - before) / len(proposals)
             # Fenced by the number of trials: of two engines that thought of the same one, the second looks again.
             proposed = self._store.propose(
                 name,
                 proposals,
                 expect=len(self.history),
                 seen=self.history.cursor,
-                claim=claim if self._spec.batch is None else None,
+                claim=None if plan.ahead or self._spec.batch is not None else claim,
             )
             trials += [trial for trial in proposed if trial.state is State.RUNNING]
         for trial in trials:

@@ -15,7 +15,7 @@ class Situation:
 
     `ended`, `failed`, `waiting` and `total` count the study's trials whoever works on them, `running` those of
     this engine, which has room for `slots`. `seconds` is the time worked on the study. `enough` says why more trials are not
-    worth it, where somebody wants to know (`Budget.until`).
+    worth it, where somebody wants to know (`Budget.until`). `slow` is true where a proposal takes long for how short trials are.
     """
 
     budget: Budget
@@ -34,6 +34,7 @@ class Situation:
     exhausted: bool = False
     broken: str | None = None
     enough: str | None = None
+    slow: bool = False
 
 
 SHARE = 0.2
@@ -64,11 +65,14 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do now: end, or take so many waiting trials and propose so many new ones."""
+    """What to do now: end, or take so many waiting trials and propose so many new ones; `ahead` is for later, to wait until there is
+    room.
+    """
 
     end: End | None = None
     claim: int = 0
     propose: int = 0
+    ahead: bool = False
 
 
 def decide(s: Situation) -> Plan:
@@ -79,15 +83,16 @@ def decide(s: Situation) -> Plan:
     free = s.slots - s.running
     claim = min(free, s.waiting)
     left = s.total - s.ended
+    ahead = s.slow and s.batch is None and s.slots > 1 and free <= 0 and s.waiting == 0
     if s.batch is None:
-        propose = free - claim
+        propose = 1 if ahead else free - claim
     else:  # a whole batch at a time, and only when all of the one before have ended
         propose = s.batch if left == 0 else 0
     if s.budget.trials is not None:
         propose = min(propose, s.budget.trials - s.total)
     if s.exhausted:
         propose = 0
-    return Plan(claim=claim, propose=max(propose, 0))
+    return Plan(claim=claim, propose=max(propose, 0), ahead=ahead)
 
 
 def ending(s: Situation) -> End | None:

@@ -94,6 +94,11 @@ class History(Collection[Trial]):
         return [self._trials[number] for number in self._finished]
 
     @property
+    def latest(self) -> Trial | None:
+        """The trial that ended last."""
+        return self._trials[self._finished[-1]] if self._finished else None
+
+    @property
     def ended(self) -> int:
         """How many trials ended."""
         return len(self._finished)
@@ -104,8 +109,9 @@ class History(Collection[Trial]):
         return self._values[: len(self._finished)]
 
     def value(self, trial: Trial) -> float:
-        """The trial's value of the first objective; NaN if it did not complete."""
-        if trial.state is not State.COMPLETED:
+        """The trial's value of the first objective; NaN if it did not complete, or is not trained in full."""
+        fidelity = self.problem.fidelity
+        if trial.state is not State.COMPLETED or not (fidelity is None or fidelity.full(trial.fidelity)):
             return math.nan
         return trial.metrics.get(self.problem.objective.metric, math.nan)
 

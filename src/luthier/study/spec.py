@@ -66,18 +66,65 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """The part of a full training that a trial gets: epochs, rows, trees, from `low` to `high`."""
+    """The part of a full training that a trial gets: epochs, rows, trees, from `low` to `high`, whole numbers where both are.
+
+    What it does goes by its logarithm where `log` is true. From one level to the next it grows by `factor`. `resumes` says that a trial can go on from the checkpoint that an earlier one
+    left (`trial.checkpoint`, `trial.restored`): then trials pause, and only promising ones are trained in full. Without it
+    they are trained in one go, and report at steps of this unit, so that a policy can stop them.
+    """
 
     name: str
     low: float
     high: float
-    log: bool = False
+    log: bool = True
+    factor: float = 3
+    resumes: bool = False
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.low) and math.isfinite(self.high) and 0 < self.low <= self.high):
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise InvalidStudy(f"the fidelity's name is {self.name!r}. Name what is counted: 'epochs'.")
+        if not (_finite(self.low) and _finite(self.high) and 0 < self.low <= self.high):
             raise InvalidStudy(
                 f"the fidelity {self.name!r} goes from {self.low} to {self.high}. Use 0 < low <= high."
             )
+        if not (_finite(self.factor) and self.factor > 1):
+            raise InvalidStudy(
+                f"the fidelity {self.name!r} grows by the factor {self.factor!r}. Use a number above 1, as in factor=3."
+            )
+
+    def near(self, amount: float) -> float:
+        """The amount within the range that is nearest to this one, whole where both ends are."""
+        whole = float(self.low).is_integer() and float(self.high).is_integer()
+        within = min(max(amount, self.low), self.high)
+        return float(round(within)) if whole else float(within)
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The amounts at which trials are compared by default, the full one last: a half of it, and the `factor`-th part of that.
+
+        What is seen below a sixth of a training says little of its end, and to stop by it loses the best trials (measured on
+        learning curves of LCBench, docs/benchmarks.md).
+        """
+        shares = (0.5 / self.factor, 0.5, 1.0)
+        return tuple(dict.fromkeys(self.near(share * self.high) for share in shares))
+
+    @property
+    def ladder(self) -> tuple[float, ...]:
+        """From `low` up by the `factor` to the full amount: the rungs of successive halving as it was published."""
+        steps = math.floor(math.log(self.high / self.low) / math.log(self.factor) + 1e-9)
+        return tuple(dict.fromkeys(self.near(self.high / self.factor**k) for k in range(steps, -1, -1)))
+
+    def share(self, amount: float) -> float:
+        """How far up the range an amount is, from 0 at its low end to 1."""
+        if self.low == self.high:
+            return 1.0
+        if self.log:
+            return 1.0 - math.log(self.high / amount) / math.log(self.high / self.low)
+        return (amount - self.low) / (self.high - self.low)
+
+    def full(self, amount: float | None) -> bool:
+        """Whether that is a training in full."""
+        return amount is None or amount >= self.high
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,3 +239,7 @@ class StudySpec:
     def trial_seed(self, number: int) -> int:
         """A seed for the objective of trial `number`, apart from the one its proposal was drawn with."""
         return int.from_bytes(blake2b(f"{self.seed}/{number}".encode(), digest_size=4).digest()) >> 1
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -365,14 +365,19 @@ def maximise(score: Score, looked: Floats, starts: Floats, seen: Keys) -> tuple[
     mixed = bool(codes.swept or codes.stepped)
     climbs = len(codes.climbs) > 0
     reached = score(rows) if not climbs else np.zeros(len(rows))
+    moved = np.ones(len(rows), dtype=bool)
     for iterations in (STEPS, MORE) if mixed else (STEPS,):
         if climbs:
-            rows, reached = climb(score, rows, iterations)
+            rows[moved], reached[moved] = climb(score, rows[moved], iterations)
             if codes.stepped:
                 rows = codes.snap(rows)
                 reached = score(rows)
         if mixed:
-            rows, reached = sweep(score, rows, reached, seen)
+            swept, reached = sweep(score, rows, reached, seen)
+            moved = (swept != rows).any(axis=1)
+            rows = swept
+            if not moved.any():
+                break
     more = looked[np.argsort(-values, kind="stable")[:24]]
     pool, worth = np.vstack([rows, more]), np.concatenate([reached, score(more)])
     fresh = ~known(codes.keys(pool), seen)

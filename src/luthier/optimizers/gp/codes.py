@@ -40,11 +40,13 @@ class Codes:
     """The rows of `space`: `names` says which parameter a column belongs to.
 
     `axes` says what the columns of the features are, `categories` the number of values of each unordered Choice (0 for
-    all others), `climbs` which parameters a gradient step may move.
+    all others), `climbs` which parameters a gradient step may move. With `levels` the features have one column more, which says how far
+    a training went: 1 is in full.
     """
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, levels: bool = False) -> None:
         self.space = space
+        self._deep = int(levels)
         self.names = [name for name, parameter in space.items() if parameter.size != 1]
         parameters = [space[name] for name in self.names]
         count = len(parameters)
@@ -69,9 +71,10 @@ class Codes:
         self.conditional[[i for i, _ in self._rules]] = True
         widths = np.where(self.categories > 0, self.categories + self.conditional, 1)
         self.columns = np.concatenate([[0], np.cumsum(widths)[:-1]]).astype(np.int64)[:count]
+        width = int(widths.sum())
         self.axes = Axes(
-            np.repeat(np.arange(count), widths),
-            self.columns[self.numeric],
+            np.append(np.repeat(np.arange(count), widths), [count] * self._deep).astype(np.int64),
+            np.append(self.columns[self.numeric], [width] * self._deep).astype(np.int64),
             np.flatnonzero(~self.conditional[self.numeric]),
         )
         self._multipliers = np.random.default_rng(20261121).integers(
@@ -157,13 +160,16 @@ class Codes:
                 active[:, i] &= active[:, parent] & allowed[level]
         return active
 
-    def features(self, rows: Floats, active: Bools | None = None) -> Floats:
+    def features(self, rows: Floats, active: Bools | None = None, levels: Floats | None = None) -> Floats:
         """What the kernel sees, shape (rows, features): two values of an unordered Choice lie at distance 1 of each other, a
-        number that does not exist is in the middle, a choice that does not exist has a value of its own.
+        number that does not exist is in the middle, a choice that does not exist has a value of its own. Trainings went to `levels`,
+        those of none are in full.
         """
         if active is None:
             active = self.active(rows)
         found = np.zeros((len(rows), len(self.axes.groups)))
+        if self._deep:
+            found[:, -1] = 1.0 if levels is None else levels
         found[:, self.columns[self.numeric]] = np.where(active[:, self.numeric], rows[:, self.numeric], 0.5)
         here = np.arange(len(rows))
         for i in self.unordered:

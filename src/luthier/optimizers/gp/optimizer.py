@@ -16,13 +16,14 @@ import numpy as np
 from luthier.optimizers.base import Optimizer
 from luthier.optimizers.gp import acquire, transform
 from luthier.optimizers.gp.codes import Bools, Codes, Floats, Ints
+from luthier.optimizers.gp.levels import Levels, reached
 from luthier.optimizers.gp.model import Data, Mixture, Posterior, Prior, Success, fit, sampled
 from luthier.optimizers.gp.scales import Scales
 from luthier.optimizers.gp.threads import one_thread
 from luthier.optimizers.quasirandom import Sequence01
 from luthier.optimizers.wrap import at_least, one_objective, propose, unique
 from luthier.space import Params, Scalar
-from luthier.study import Problem, Proposal, State, Trial
+from luthier.study import Fidelity, Problem, Proposal, State, Trial
 
 EXACT = 300
 """Up to so many trials the model sees all of them, then a part."""
@@ -77,11 +78,17 @@ class Belief:
     warped: transform.Warped
     chosen: Ints
     """Which of the usable trials it has seen."""
+    full: Floats | None
+    """Their features, had they been trained in full; None where all were."""
 
     @property
     def posterior(self) -> Posterior:
         """The most probable one."""
         return self.posteriors[0]
+
+    def means(self, posterior: Posterior) -> Floats:
+        """What is believed of the trials it has seen, free of noise and in full."""
+        return posterior.means if self.full is None else posterior.predict(self.full)[0]
 
 
 class Process:
@@ -89,7 +96,9 @@ class Process:
 
     def __init__(self, problem: Problem, settings: GP) -> None:
         self._problem = problem
-        self.codes = Codes(problem.space)
+        fidelity = problem.fidelity
+        self.codes = Codes(problem.space, levels=fidelity is not None)
+        self._levels = None if fidelity is None else Levels(fidelity)
         parameters = len(self.codes.names)
         self._initial = settings.initial or min(max(2 + math.ceil(parameters / 2), 4), 12)
         self._sequence = Sequence01(parameters)
@@ -115,13 +124,23 @@ class Process:
         rows = codes.encoded([trial.params for trial in finished])
         active = ~np.isnan(rows)
         features = codes.features(rows, active)
+        keys = codes.keys(rows, active).tolist()
         if not self._problem.objective.noisy:  # there a point may be tried again
-            self._seen += codes.keys(rows, active).tolist()
+            self._seen += keys
         for i, trial in enumerate(finished):
             loss = self._loss(trial)
+            if self._levels is not None:
+                values = self._values(trial, self._levels.fidelity)
+                if values:
+                    level = max(values)
+                    loss = values[level]
+                    self._levels.add(keys[i], values)
+                    features[i, -1] = self._levels.fidelity.share(self._levels.fidelity.levels[level])
+                elif trial.state is State.COMPLETED:
+                    loss = math.nan
             if trial.state is State.STOPPED and math.isnan(loss):
                 continue
-            good = math.isfinite(loss) and self._problem.feasible(trial.metrics)
+            good = math.isfinite(loss) and (not trial.metrics or self._problem.feasible(trial.metrics))
             if math.isfinite(loss):
                 self._usable.add(rows[i], features[i], loss, good, trial.number)
             if not good:
@@ -134,6 +153,12 @@ class Process:
             return math.nan
         objective = self._problem.objective
         return objective.sign * trial.metrics.get(objective.metric, math.nan)
+
+    def _values(self, trial: Trial, fidelity: Fidelity) -> dict[int, float]:
+        """The losses of a trial at the levels that it got to."""
+        objective = self._problem.objective
+        found = reached(trial, fidelity, objective.metric)
+        return {level: objective.sign * value for level, value in found.items() if math.isfinite(value)}
 
     # --- proposing ---------------------------------------------------------------------------
 
@@ -182,7 +207,7 @@ class Process:
         success = self._success(belief) if len(self._failed) else None
         mixture, rule = self._aim(belief, codes.features(waiting, there), good, place)
         count = acquire.CANDIDATES[self._told > 150]
-        order = np.argsort(np.where(good, posterior.means, np.inf), kind="stable")
+        order = np.argsort(np.where(good, belief.means(posterior), np.inf), kind="stable")
         rows = self._filled(belief.chosen[order[: max(acquire.TOP, len(order) // 4)]], rng)
         best = rows[: acquire.TOP]
         score = acquire.Score(codes, mixture, rule, success)
@@ -214,12 +239,13 @@ class Process:
         if len(waiting) >= 3 and place % 4 == 3:
             # arXiv:2408.11527: as good as the best optimistic guess at a known point.
             conditioned = posterior.given(waiting)
-            mean, variance = conditioned.predict_at(posterior.points)
-            known = np.argmin(np.where(good, mean - 1.8 * np.sqrt(variance), np.inf))
-            return Mixture([conditioned]), acquire.pure_exploration(float(mean[known]))
+            known = posterior.points if belief.full is None else posterior.scales.embed(belief.full)
+            mean, variance = conditioned.predict_at(known)
+            first = np.argmin(np.where(good, mean - 1.8 * np.sqrt(variance), np.inf))
+            return Mixture([conditioned]), acquire.pure_exploration(float(mean[first]))
         if place % 4 == 0 and place < OPTIMISTIC:
             return Mixture([posterior.given(waiting)]), acquire.lower_bound(REACH)
-        best = np.array([_least(posterior, good, waiting) for posterior in belief.posteriors])
+        best = np.array([_least(belief, posterior, good, waiting) for posterior in belief.posteriors])
         return Mixture([p.given(waiting) for p in belief.posteriors]), acquire.expected_improvement(best)
 
     def _success(self, belief: Belief) -> Success:
@@ -271,6 +297,17 @@ class Process:
         losses = np.vstack(pooled)
         return self._problem.objective.sign * losses.mean(axis=0), losses.std(axis=0)
 
+    def in_full(self, points: Sequence[Params]) -> tuple[Floats, Floats] | None:
+        """Mean and standard deviation of the loss of trainings in full, free of noise, on the scale of the model; None before it is
+        there.
+        """
+        belief = self.belief("bounded") if len(self._usable) >= self._initial else None
+        if belief is None:
+            return None
+        rows = self.codes.encoded(points)
+        mean, variance = belief.posterior.predict(self.codes.features(rows, ~np.isnan(rows)))
+        return mean, np.sqrt(variance)
+
     # --- the model ---------------------------------------------------------------------------
 
     def belief(self, slot: str) -> Belief | None:
@@ -281,26 +318,38 @@ class Process:
 
     def _believed(self, slot: str) -> Belief | None:
         usable = self._usable
-        warped = TRANSFORMS[slot](usable.losses)
+        rows, losses = self._known(len(usable))
+        warped = TRANSFORMS[slot](losses)
         if warped is None:
             return None
         due = self._due(slot, len(usable))
         thetas = [self._theta(slot, due), *self._others(slot, due[-1])]
-        chosen = self._chosen(thetas[0])
-        features, z = usable.features[chosen], warped.z[chosen]
+        chosen = self._chosen(thetas[0], usable.features[rows], losses)
+        features, z = usable.features[rows[chosen]], warped.z[chosen]
         posteriors = tuple(Posterior(theta, features, self.codes.axes, z) for theta in thetas)
-        return Belief(posteriors, warped, chosen)
+        full = None
+        if self._levels is not None:
+            full = features.copy()
+            full[:, -1] = 1.0
+        return Belief(posteriors, warped, rows[chosen], full)
 
-    def _chosen(self, theta: Floats) -> Ints:
-        """Which trials the model sees: all; later those around the best one, and in turn some from everywhere."""
-        usable = self._usable
-        count = len(usable)
+    def _known(self, count: int) -> tuple[Ints, Floats]:
+        """Which of the first so many usable trials there is something to learn from, and their losses: where trials go on from others,
+        only the last, and what it would have come to in full.
+        """
+        if self._levels is None:
+            return np.arange(count), self._usable.losses[:count]
+        return self._levels.current(count)
+
+    def _chosen(self, theta: Floats, features: Floats, losses: Floats) -> Ints:
+        """Which of these trials the model sees: all; later those around the best one, and in turn some from everywhere."""
+        count = len(losses)
         if count <= EXACT:
             return np.arange(count)
         if (self._told // 2) % 2:
-            return _part(usable.losses, EXACT // 3, EXACT // 3, EXACT - 2 * (EXACT // 3))
-        points = Scales(theta, self.codes.axes).embed(usable.features)[:, : usable.features.shape[1]]
-        away = points - points[int(np.argmin(usable.losses))]
+            return _part(losses, EXACT // 3, EXACT // 3, EXACT - 2 * (EXACT // 3))
+        points = Scales(theta, self.codes.axes).embed(features)[:, : features.shape[1]]
+        away = points - points[int(np.argmin(losses))]
         return np.sort(np.argpartition((away * away).sum(axis=1), EXACT)[:EXACT])
 
     def _due(self, slot: str, count: int) -> list[int]:
@@ -338,13 +387,15 @@ class Process:
     def _data(self, slot: str, count: int) -> Data:
         """What hyperparameters are fitted to as of `count` usable trials: all of them, later a part."""
         codes, usable = self.codes, self._usable
-        alive = float(usable.alive[:count].sum(axis=1).mean())
-        prior = Prior.of((codes.categories > 0).tolist(), alive, trend=slot == TRENDED)
-        warped = TRANSFORMS[slot](usable.losses[:count])
-        z = np.zeros(count) if warped is None else warped.z
+        rows, losses = self._known(count)
+        alive = float(usable.alive[rows].sum(axis=1).mean())
+        deep = self._levels is not None
+        prior = Prior.of((codes.categories > 0).tolist(), alive, trend=slot == TRENDED, levels=deep)
+        warped = TRANSFORMS[slot](losses)
+        z = np.zeros(len(losses)) if warped is None else warped.z
         share = (2 * FITTED) // 5
-        part = np.arange(count) if count <= FITTED else _part(z, share, 0, FITTED - share)
-        return Data(usable.features[part], codes.axes, z[part], prior)
+        part = np.arange(len(z)) if len(z) <= FITTED else _part(z, share, 0, FITTED - share)
+        return Data(usable.features[rows[part]], codes.axes, z[part], prior)
 
     def _told_keys(self) -> acquire.Keys:
         if self._keys is None:
@@ -437,10 +488,10 @@ def _losses(belief: Belief, mean: Floats, variance: Floats) -> tuple[Floats, Flo
     return back(mean), 0.5 * (back(mean + sd) - back(mean - sd))
 
 
-def _least(posterior: Posterior, good: Bools, waiting: Floats) -> float:
+def _least(belief: Belief, posterior: Posterior, good: Bools, waiting: Floats) -> float:
     """The lowest mean at a point that is known or will be: what there is to improve upon."""
     expected = posterior.predict(waiting)[0].min() if len(waiting) else np.inf
-    return float(min(posterior.means[good].min(), expected))
+    return float(min(belief.means(posterior)[good].min(), expected))
 
 
 def _indifferent(mean: Floats, variance: Floats) -> tuple[Floats, Floats, Floats]:
