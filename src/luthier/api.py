@@ -37,6 +37,7 @@ from luthier.engine.rules import Rules
 from luthier.errors import InvalidStudy, LuthierError, ObjectiveFailed, SpecMismatch, Stop, StoreError
 from luthier.estimators.outline import changed, outline
 from luthier.executors import Executor, Inline, Processes
+from luthier.executors.worker import stop_behind
 from luthier.expected import best_of, predict
 from luthier.files import Files, StudyFiles
 from luthier.models import Keep, Kept, keep_models
@@ -580,6 +581,9 @@ class Study:
         except Stop as stop:
             self._asker.tell(trial, Stopped(str(stop)))
         except Exception as error:
+            if (wrapped := stop_behind(error)) is not None:
+                self._asker.tell(trial, Stopped(str(wrapped)))
+                return
             self._asker.tell(trial, Failed(f"{type(error).__name__}: {error}", traceback.format_exc()))
             raise
         except BaseException as error:

@@ -141,7 +141,7 @@ def run(
 
 def outcome_of(error: BaseException) -> Outcome:
     """What it means that an objective raised `error`."""
-    stop = _stop_behind(error)
+    stop = stop_behind(error)
     if stop is not None:
         return Stopped(str(stop) or "the objective stopped itself")
     if isinstance(error, CommandFailed):
@@ -182,7 +182,7 @@ def _report(step: int, metrics: Mapping[str, float] | None, more: Mapping[str, f
     return Report(int(step), {str(name): number(value, name) for name, value in said.items()})
 
 
-def _stop_behind(error: BaseException) -> Stop | None:
+def stop_behind(error: BaseException) -> Stop | None:
     """The Stop that was raised, or that a library wrapped in an error of its own."""
     seen: set[int] = set()
     link: BaseException | None = error

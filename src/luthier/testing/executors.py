@@ -505,15 +505,16 @@ class ExecutorContract:
             ends = outcomes(until_ended(pool, jobs))
         killed = [n for n in points if isinstance(ends[n], Lost)]
         assert len(killed) > 15
-        steps = []
+        steps = list[int]()
         for n in points:
             last = AttemptFiles(n, 2, Place(str(tmp_path / str(n)))).restored
             assert last is not None
+            assert last.step is not None
             parts = {part.name: part.read_text() for part in last.path.iterdir()}
             assert parts == dict.fromkeys("abc", str(last.step)), f"killed at {n}"
             steps.append(last.step)
         assert sorted(steps[:2]) == [1, 1]
-        assert steps == sorted(steps)  # type: ignore[type-var]
+        assert steps == sorted(steps)
         assert steps[-1] == 2
 
     def test_printing_lots_disturbs_nothing(self, capfd: pytest.CaptureFixture[str]) -> None:
