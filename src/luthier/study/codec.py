@@ -134,7 +134,8 @@ def _goal(objective: Objective) -> str:
 
 
 def _show(named: Named) -> str:
-    options = ", ".join(f"{name}={value!r}" for name, value in named.options.items())
+    stored = json.loads(json.dumps(dict(named.options)))  # there tuples are lists
+    options = ", ".join(f"{name}={value!r}" for name, value in stored.items())
     return f"{named.name}({options})" if options else named.name
 
 
