@@ -55,11 +55,31 @@ def display(study: Looked, progress: bool | Watcher) -> AbstractContextManager[W
     if _in_notebook():
         return _notebook(study)
     if not sys.stderr.isatty():
-        return _plain(study, sys.stderr)
+        return _telling(_plain(study, sys.stderr))
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)
-    return _live(study, console) if console.is_interactive else _plain(study, sys.stderr)
+    return _telling(_live(study, console) if console.is_interactive else _plain(study, sys.stderr))
+
+
+@contextmanager
+def _telling(display: AbstractContextManager[Watcher]) -> Iterator[Watcher]:
+    """The same, which says of the first trial that fails why it did, at once: the others may take hours to fail as well."""
+    before: set[int] | None = None
+    told = False
+
+    def watch(history: History, status: Status) -> None:
+        nonlocal before, told
+        if before is None:
+            before = {trial.number for trial in history if trial.state is State.FAILED}
+        elif not told and history.counts[State.FAILED] > len(before):
+            told = True
+            failed = next(t for t in history if t.state is State.FAILED and t.number not in before)
+            print(f"luthier: trial {failed.number} failed: {failed.reason}", file=sys.stderr, flush=True)
+        inner(history, status)
+
+    with display as inner:
+        yield watch
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def _print(path: Path, is_over: Callable[[], bool]) -> bool:
     """The bytes of a file, and those that are added until `is_over`; whether there were any."""
     from luthier.clock import SystemClock
 
-    out, at, last = click.get_binary_stream("stdout"), 0, False
+    out, at, last = sys.stdout.buffer, 0, False
     while True:
         if path.is_file():
             with path.open("rb") as file:

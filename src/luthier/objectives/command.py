@@ -490,7 +490,7 @@ def _path(env: Mapping[str, str]) -> str:
 def _check_executable(path: Path, program: str) -> None:
     if not path.is_file():
         near = get_close_matches(path.name, _names(path.parent), n=1, cutoff=0.6)
-        meant = f" Did you mean {str(Path(program).with_name(near[0]))!r}?" if near else ""
+        meant = f" Did you mean {program.rpartition(os.sep)[0] + os.sep + near[0]!r}?" if near else ""
         raise ObjectiveError(f"there is no file {str(path)!r} to run.{meant}")
     if not os.access(path, os.X_OK):
         raise ObjectiveError(
