@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from luthier.objectives.metrics import Json, MLflow, Pattern, TensorBoard
     from luthier.objectives.script import params, report
     from luthier.stopping import Race
-    from luthier.study import Trial
+    from luthier.study import Fidelity, Trial
 
 __version__ = "0.1.0"
 
@@ -37,6 +37,7 @@ __all__ = [
     "Const",
     "Context",
     "CrossValidation",
+    "Fidelity",
     "Files",
     "Float",
     "Inline",
@@ -65,6 +66,7 @@ _LATER = {
     "Command": "luthier.objectives.command",
     "Context": "luthier.objectives.context",
     "CrossValidation": "luthier.objectives.crossval",
+    "Fidelity": "luthier.study",
     "Files": "luthier.files",
     "Inline": "luthier.executors",
     "Json": "luthier.objectives.metrics",

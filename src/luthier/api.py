@@ -46,7 +46,7 @@ from luthier.objectives.context import Task
 from luthier.objectives.crossval import CrossValidation
 from luthier.objectives.folds import Predictions
 from luthier.objectives.function import as_task, metrics_of
-from luthier.optimizers.base import Algorithm
+from luthier.optimizers.base import Algorithm, pauses
 from luthier.plots import Plots
 from luthier.progress import display, saying
 from luthier.result import (
@@ -67,6 +67,7 @@ from luthier.study import (
     Budget,
     Completed,
     Failed,
+    Fidelity,
     History,
     Lost,
     Objective,
@@ -99,6 +100,7 @@ def tune(
     until: Literal["noise"] | None = None,
     algorithm: str | Algorithm = "auto",
     stopping: Stopping = None,
+    fidelity: Fidelity | None = None,
     start: Sequence[Mapping[str, Scalar]] = (),
     workers: int = 1,
     executor: Executor | None = None,
@@ -133,6 +135,12 @@ def tune(
     will not become the best; or by the curves that trials report: "asha", `MedianStopping(delay=5)` and others (docs/stopping.md). A list
     means any of them. Where trials run beside each other, how far they got depends on the timing.
 
+    `fidelity` says what a training is measured in, `Fidelity("epochs", 1, 81)`, and that trials need not be trained in full: the function
+    is told how far to train (`trial.fidelity`, or a parameter called "epochs"), and reports at steps of that unit. By default what falls
+    behind is stopped ("asha", unless `stopping` says otherwise; "none" stops nothing), and the model learns from how far each got. With
+    `Fidelity(..., resumes=True)`, for functions that leave a checkpoint and go on from `trial.restored`, trials pause and only promising ones
+    go on. The best is one that was trained in full.
+
     `workers` above 1 run in processes of their own, as they do where a trial is limited by `trial_seconds`
     or `trial_memory` (bytes). `deterministic` makes the study independent of the timing of workers: proposals are made
     in batches of that many (True: as many as there are workers).
@@ -150,6 +158,9 @@ def tune(
     if executor is None:  # a command can be stopped, between its reports too, where it runs in a worker
         inline = workers == 1 and not limited and not isinstance(objective, Command)
         executor = Inline() if inline else Processes(workers, trial_seconds, trial_memory)
+    algorithm = plugins.algorithm(algorithm)
+    if stopping is None and fidelity is not None and not fidelity.resumes and not pauses(algorithm):
+        stopping = "asha"
     objectives = _objectives(minimize, maximize, noisy)
     budget = as_budget(trials, seconds, failures, target, until)
     before, facts = earlier(name, store)
@@ -175,12 +186,12 @@ def tune(
         space = _space(space)
         metrics = [o.metric for o in objectives]
         if isinstance(objective, Command):
-            task = objective = objective.measured_by(metrics)
+            task = objective = objective.measured_by(metrics, None if fidelity is None else fidelity.name)
             for note in objective.check(space):
                 _say_once(note)
             about = objective.about
         else:
-            task = as_task(objective, space, metrics)
+            task = as_task(objective, space, metrics, None if fidelity is None else fidelity.name)
             about = {"function": _path(objective)}
     for point in start:
         space.check(point)
@@ -208,6 +219,7 @@ def tune(
         start=points,
         batch=(executor.slots if deterministic is True else int(deterministic)) or None,
         stopping=stopping,
+        fidelity=fidelity,
         budget=budget,
         about=about,
         files=files,
@@ -258,14 +270,15 @@ class Study:
         start: Sequence[Proposal] = (),
         batch: int | None = None,
         stopping: Stopping = None,
+        fidelity: Fidelity | None = None,
         budget: Budget | None = None,
         about: Mapping[str, Any] | None = None,
         files: Files | None = None,
     ) -> None:
         url = store if name is not None else MEMORY
         budget = budget or Budget(trials=trials)
-        problem = Problem(_space(space), _objectives(minimize, maximize, noisy))
-        policy = None if stopping is None else plugins.policy(stopping)
+        problem = Problem(_space(space), _objectives(minimize, maximize, noisy), fidelity=fidelity)
+        policy = None if stopping in (None, "none") else plugins.policy(stopping)
         if isinstance(policy, Checking):
             policy.check(problem)
         spec = StudySpec(

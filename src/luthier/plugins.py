@@ -202,6 +202,7 @@ ALGORITHMS: Kind[Algorithm] = Kind(
         "tpe": "luthier.optimizers.tpe:TPE",
         "cmaes": "luthier.optimizers.cmaes:CMAES",
         "de": "luthier.optimizers.de:DE",
+        "freeze-thaw": "luthier.optimizers.thaw:FreezeThaw",
     },
 )
 

@@ -17,7 +17,7 @@ from luthier.errors import InvalidStudy, Stop, StudyEnded
 from luthier.files import AttemptFiles, StudyFiles
 from luthier.space import Params
 from luthier.store.base import Changes, Store
-from luthier.study import History, Lost, Outcome, Record, Report, State, Trial
+from luthier.study import History, Lost, Outcome, Problem, Record, Report, State, Trial
 
 
 class OpenTrial:
@@ -30,7 +30,7 @@ class OpenTrial:
         self.number = trial.number
         self.attempt = trial.attempt
         self.params: Params = trial.params
-        self.fidelity = trial.fidelity
+        self.fidelity = asker.problem.amount(trial.fidelity)
         self.seed = seed
         self.earlier = {report.step: report.metrics for report in trial.reports}
         """What attempts that came to nothing had reported, by step."""
@@ -97,6 +97,11 @@ class Asker:
     @property
     def _name(self) -> str:
         return self._mind.spec.name
+
+    @property
+    def problem(self) -> Problem:
+        """What is asked."""
+        return self._mind.spec.problem
 
     def look(self) -> tuple[History, Changes]:
         """All trials as of now, and what is new."""

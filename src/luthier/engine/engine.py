@@ -267,7 +267,7 @@ class Engine:
             attempt=trial.attempt,
             params=trial.params,
             seed=self._spec.trial_seed(trial.number),
-            fidelity=trial.fidelity,
+            fidelity=self._spec.problem.amount(trial.fidelity),
             workdir=None if files is None else files.workdir(trial),
             earlier={report.step: report.metrics for report in trial.reports},
             files=None if files is None else files.place(trial),

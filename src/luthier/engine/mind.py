@@ -155,7 +155,7 @@ class Mind:
                 self.exhausted = not pending
                 break
             proposals.append(proposal)
-            pending = [*pending, Trial(number, proposal.params, fidelity=proposal.fidelity, tag=proposal.tag)]
+            pending = [*pending, _begun(number, proposal)]
         return proposals
 
     def propose(self, number: int, pending: Sequence[Trial]) -> Proposal | None:
@@ -163,6 +163,13 @@ class Mind:
         if number < len(self.spec.start):
             return self.spec.start[number]
         return self.optimizer.ask(pending, self.spec.rng(number))
+
+
+def _begun(number: int, proposal: Proposal) -> Trial:
+    """The trial that a proposal becomes."""
+    return Trial(
+        number, proposal.params, fidelity=proposal.fidelity, parent=proposal.parent, tag=proposal.tag
+    )
 
 
 def _number(trial: Trial) -> int:

@@ -33,18 +33,22 @@ class FunctionTask:
     """Calls `function` the way its signature asks for.
 
     `trial` is the name of the parameter that takes the trial ("" where it is the first, by position; None
-    where there is none); `names` are the space's parameters that it takes, None for all of them.
+    where there is none); `names` are the space's parameters that it takes, None for all of them. `fidelity` is the name of the
+    parameter that says how far to train, where there is one.
     """
 
     function: Callable[..., Any]
     metrics: tuple[str, ...]
     trial: str | None
     names: frozenset[str] | None
+    fidelity: str | None = None
 
     def __call__(self, context: Context) -> dict[str, float]:
         params: dict[str, Any] = dict(context.params)
         if self.names is not None:
             params = {name: value for name, value in params.items() if name in self.names}
+        if self.fidelity is not None:
+            params[self.fidelity] = context.fidelity
         if self.trial == "":
             result = self.function(context, **params)
         elif self.trial is not None:
@@ -54,9 +58,12 @@ class FunctionTask:
         return metrics_of(result, self.metrics)
 
 
-def as_task(function: Callable[..., Any], problem_space: Space, metrics: Sequence[str]) -> Task:
+def as_task(
+    function: Callable[..., Any], problem_space: Space, metrics: Sequence[str], fidelity: str | None = None
+) -> Task:
     """`function` as a Task for trials of `problem_space`, which returns at least `metrics`.
 
+    A parameter called as the `fidelity` receives how far to train, as `trial.fidelity` says too.
     A parameter of the function receives the trial where it is called `trial`, is annotated as a Context, or
     is the only one that needs a value and none of the others is in the space. Raises ObjectiveError where the
     function cannot be called with every point of the space.
@@ -74,6 +81,10 @@ def as_task(function: Callable[..., Any], problem_space: Space, metrics: Sequenc
     parameters = _parameters(function, label)
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
     named = {p.name: p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    if fidelity not in named or named[fidelity].kind is inspect.Parameter.POSITIONAL_ONLY:
+        fidelity = None
+    else:
+        del named[fidelity]
     trial = _trial_parameter(list(named.values()), problem_space, label)
     if trial is not None:
         del named[trial.name]
@@ -86,6 +97,7 @@ def as_task(function: Callable[..., Any], problem_space: Space, metrics: Sequenc
         tuple(metrics),
         trial=None if trial is None else "" if by_position else trial.name,
         names=None if open_ended else frozenset(problem_space) & frozenset(named),
+        fidelity=fidelity,
     )
 
 

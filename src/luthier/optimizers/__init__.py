@@ -1,7 +1,7 @@
 """What to try next: algorithms as settings, and the optimisers that are started from them."""
 
 from luthier.optimizers.auto import Auto
-from luthier.optimizers.base import Algorithm, Optimizer
+from luthier.optimizers.base import Algorithm, Optimizer, pauses
 from luthier.optimizers.cmaes import CMAES
 from luthier.optimizers.de import DE
 from luthier.optimizers.evolution import Evolution
@@ -9,6 +9,7 @@ from luthier.optimizers.gp import GP
 from luthier.optimizers.grid import Grid
 from luthier.optimizers.quasirandom import Sobol
 from luthier.optimizers.random import Random
+from luthier.optimizers.thaw import FreezeThaw
 from luthier.optimizers.tpe import TPE
 from luthier.optimizers.wrap import merit, unique, usable
 
@@ -19,12 +20,14 @@ __all__ = [
     "CMAES",
     "DE",
     "Evolution",
+    "FreezeThaw",
     "Grid",
     "Optimizer",
     "Random",
     "Sobol",
     "TPE",
     "merit",
+    "pauses",
     "unique",
     "usable",
 ]

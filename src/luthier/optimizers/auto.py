@@ -1,7 +1,7 @@
 """Auto: the algorithm that fits the problem and what is known of it so far, saying which and why in the tag.
 
 A small finite space is tried out whole, after which a study of a noisy objective goes on. Several objectives are met with
-points spread evenly. Everything else is for the Gaussian process, and from a thousand trials on for differential evolution,
+points spread evenly; where trainings pause and go on, freeze-thaw decides which. Everything else is for the Gaussian process, and from a thousand trials on for differential evolution,
 which then finds more (docs/benchmarks.md). The choice goes by the problem and by what was found, never by how long anything
 took, so that it is the same in a replay.
 """
@@ -17,6 +17,7 @@ from luthier.optimizers.base import Optimizer
 from luthier.optimizers.de import DE
 from luthier.optimizers.gp import GP
 from luthier.optimizers.quasirandom import SobolPoints
+from luthier.optimizers.thaw import FreezeThaw
 from luthier.optimizers.wrap import noisy, propose, unique, usable
 from luthier.space import Points, size
 from luthier.study import Problem, Proposal, Trial
@@ -33,6 +34,8 @@ class Auto:
 
     def start(self, problem: Problem) -> Optimizer:
         """An optimiser for any problem; where there are several objectives it spreads points evenly."""
+        if problem.fidelity is not None and problem.fidelity.resumes and len(problem.objectives) == 1:
+            return FreezeThaw().start(problem)
         points = size(problem.space)
         if points is not None and points <= SMALL:
             return _Everything(problem, _searched(problem) if noisy(problem) else None)
@@ -91,6 +94,7 @@ class _Auto:
     def __init__(self, problem: Problem) -> None:
         self._few = GP().start(problem)
         self._many = DE().start(problem)
+        self._deep = problem.fidelity is not None
         self._told = 0
 
     def tell(self, finished: Sequence[Trial]) -> None:
@@ -99,4 +103,7 @@ class _Auto:
         self._many.tell(finished)
 
     def ask(self, pending: Sequence[Trial], rng: np.random.Generator) -> Proposal | None:
-        return (self._few if self._told < MANY else self._many).ask(pending, rng)
+        few = (
+            self._told < MANY or self._deep
+        )  # a population knows nothing of trainings that did not go all the way
+        return (self._few if few else self._many).ask(pending, rng)

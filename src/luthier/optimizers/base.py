@@ -35,8 +35,16 @@ class Optimizer(Protocol):
 
 
 class Algorithm(Protocol):
-    """A frozen dataclass of JSON-able settings: `Evolution(population=50)`."""
+    """A frozen dataclass of JSON-able settings: `Evolution(population=50)`.
+
+    One that itself decides how far each trial is trained, where the problem has a fidelity, says `pauses: ClassVar[bool] = True`.
+    """
 
     def start(self, problem: Problem) -> Optimizer:
         """An optimiser that knows nothing yet. Raises InvalidStudy for a problem it cannot work on."""
         ...
+
+
+def pauses(algorithm: Algorithm) -> bool:
+    """Whether the algorithm itself decides how far each trial is trained, so that nothing else needs to stop them."""
+    return bool(getattr(algorithm, "pauses", False))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -32,6 +33,7 @@ class FreezeThaw:
 
     initial: int = 9
     chance: float = 0.05
+    pauses: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         at_least(1, initial=self.initial)

@@ -93,10 +93,10 @@ class Fidelity:
             )
 
     def near(self, amount: float) -> float:
-        """The amount within the range that is nearest to this one, whole where both ends are."""
+        """The amount within the range that is nearest to this one; where both ends are whole, the next whole one."""
         whole = float(self.low).is_integer() and float(self.high).is_integer()
         within = min(max(amount, self.low), self.high)
-        return float(round(within)) if whole else float(within)
+        return math.ceil(within - 1e-9) if whole else float(within)
 
     @property
     def levels(self) -> tuple[float, ...]:
@@ -176,6 +176,16 @@ class Problem:
         metrics = [objective.metric for objective in self.objectives]
         if len(set(metrics)) < len(metrics):
             raise InvalidStudy(f"the objectives {metrics} name a metric twice. Name each once.")
+        if self.fidelity is not None and self.fidelity.name in self.space:
+            raise InvalidStudy(
+                f"{self.fidelity.name!r} is the fidelity, and a parameter of the space as well. Take it out of the space."
+            )
+
+    def amount(self, asked: float | None) -> float | None:
+        """How much of a training to give a trial for which so much is asked; all of it, where nothing is said."""
+        if self.fidelity is None:
+            return asked
+        return self.fidelity.near(self.fidelity.high if asked is None else asked)
 
     @property
     def objective(self) -> Objective:
