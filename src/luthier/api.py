@@ -188,7 +188,8 @@ def tune(
         if isinstance(objective, Command):
             task = objective = objective.measured_by(metrics, None if fidelity is None else fidelity.name)
             for note in objective.check(space):
-                _say_once(note)
+                if progress:
+                    _say_once(note)
             about = objective.about
         else:
             task = as_task(objective, space, metrics, None if fidelity is None else fidelity.name)

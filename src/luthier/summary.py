@@ -430,7 +430,7 @@ def asked(about: Mapping[str, Any], objectives: Sequence[Objective]) -> str:
         data = f"{about['data']} ({about['rows']:,} rows, {plural(about['columns'], 'column')}{classes})"
         cv = str(about["cv"]).partition(",")[0]
         return f"{about['estimator'].rpartition(':')[2]} on {data}, {cv}, {goal}"
-    what = about.get("function", about.get("command"))
+    what = about.get("function", shortened(" ".join(about.get("command", "").split()), 100) or None)
     return goal if what is None else f"{what}, {goal}"
 
 

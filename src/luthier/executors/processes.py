@@ -242,7 +242,10 @@ class _ProcessPool:
                 return happened
 
     def close(self) -> None:
-        """Idle workers may leave in order, so that their libraries tidy up; the others are killed."""
+        """Idle workers may leave in order, so that their libraries tidy up; the others are killed, after tasks that end by
+        themselves what they started were given the time to.
+        """
+        self._end_politely()
         idle = [worker for worker in self._workers if worker.job is None and worker.ready]
         try:
             for worker in idle:
@@ -262,6 +265,19 @@ class _ProcessPool:
                 worker.errors.close()
             self._workers.clear()
             self._selector.close()
+
+    def _end_politely(self) -> None:
+        busy = [worker for worker in self._workers if worker.job is not None and worker.ready]
+        if not self._polite or not busy:
+            return
+        for worker in busy:
+            if worker.job is not None and worker.stop is None:
+                self._tell_to_end(worker, worker.job, "interrupted", Stopped("interrupted"))
+        with contextlib.suppress(ObjectiveError):  # a worker that cannot be replaced is not needed any more
+            while any(
+                worker.job is not None for worker in busy
+            ):  # to the end of its grace time at the latest
+                self.events(0.1)
 
     # --- workers come and go ---------------------------------------------------------------------
 

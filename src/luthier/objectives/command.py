@@ -23,7 +23,7 @@ from luthier.clock import SystemClock
 from luthier.errors import InvalidStudy, ObjectiveError, Stop, did_you_mean
 from luthier.objectives import family, placeholders
 from luthier.objectives.context import Context
-from luthier.objectives.metrics import Listener, Pattern, Said, Source, Tail, likely, pattern_for
+from luthier.objectives.metrics import Listener, MLflow, Pattern, Said, Source, Tail, likely, pattern_for
 from luthier.space import Space
 from luthier.study import Failed, Lost
 
@@ -222,7 +222,7 @@ class Command:
     def _filled(self, context: Context, folder: Path) -> tuple[list[str], dict[str, str]]:
         """The words and the environment of a trial; writes the file of its parameters."""
         params = dict(context.params)
-        restored = getattr(context, "restored", None)
+        restored = context.restored
         fidelity = context.fidelity
         whole = int(fidelity) if fidelity is not None and float(fidelity).is_integer() else fidelity
         trial = {
@@ -265,12 +265,18 @@ class Command:
         }
         env = {
             "PYTHONUNBUFFERED": "1",  # what Python prints shall be seen while it runs
+            **self._for_mlflow(folder),
             **inherited,
             **self.env,
             **{name: value for name, value in given.items() if value is not None},
             "PATH": _path({**inherited, **self.env}),
         }
         return words, env
+
+    def _for_mlflow(self, folder: Path) -> dict[str, str]:
+        """Where MLflow writes by default: its files, in the work folder, if metrics are to be read from them."""
+        wanted = any(isinstance(source, MLflow) for source in self.metrics.values())
+        return {"MLFLOW_TRACKING_URI": (folder / "mlruns").as_uri()} if wanted else {}
 
     def _start(self, words: list[str], env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
         # One open file for both: what is written appears in the order in which it was, and is there whatever becomes of us.
@@ -303,13 +309,12 @@ class Command:
                     if context.told is not None:
                         raise Stop(context.told)
                     for said in listener.hear(printed_only=look % FILES_EVERY != 0):
-                        _pass_on(said, context)
+                        _pass_on(said, context, listener, self.cwd)
                 except Stop as stop:
                     stopped = str(stop)
                     self._end(process, waited, mark)
                     break
-            family_left = stopped is not None
-            if family_left:
+            if stopped is not None:
                 family.kill(process.pid, mark)
             else:  # what was left in the background; what has gone into a session of its own may have its reasons
                 with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -317,7 +322,7 @@ class Command:
             process.wait()
         for said in listener.hear(final=True):
             with contextlib.suppress(Stop):  # it has ended, and all that it said shall be kept
-                _pass_on(said, context)
+                _pass_on(said, context, listener, self.cwd)
         return stopped
 
     def _end(self, process: subprocess.Popen[bytes], waited: Any, mark: str) -> None:
@@ -332,13 +337,27 @@ class Command:
             clock.sleep(LOOK_SECONDS)
 
 
-def _pass_on(said: Said, context: Context) -> None:
+def _pass_on(said: Said, context: Context, listener: Listener, cwd: str | Path | None) -> None:
     if said.checkpoint is not None:
-        save = getattr(context, "checkpoint", None)
-        if save is not None:
-            save(Path(said.checkpoint))
-    elif said.step is not None:
+        reason = _saved(said.checkpoint, context, cwd)
+        if reason is not None:
+            listener.note("checkpoint", reason)
+        return
+    if said.step is not None:
         context.report(said.step, said.metrics)
+
+
+def _saved(path: str, context: Context, cwd: str | Path | None) -> str | None:
+    """Hand over a checkpoint; why that cannot be."""
+    folders = [Path(cwd or "."), context.workdir]
+    found = next((folder / path for folder in folders if (folder / path).exists()), None)
+    if found is None:
+        return f"the checkpoint {path!r} is neither in {folders[0].absolute()} nor in the work folder, so it was not kept."
+    try:
+        context.checkpoint(found)
+    except ObjectiveError as error:  # the training goes on, and a later one may be kept
+        return f"the checkpoint {path!r} was not kept: {error}"
+    return None
 
 
 def _counted() -> Iterator[int]:

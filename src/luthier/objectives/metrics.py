@@ -98,18 +98,16 @@ class Listener:
         self._notes: dict[str, str] = {}
         self._steps: dict[str, dict[int, float]] = {}
         patterns = {name: source for name, source in sources.items() if isinstance(source, Pattern)}
-        self._printed = _Printed(Tail(log, start), patterns, self._note)
-        self._files: list[_Heard] = [_JsonLines(Tail(reports), None, self._note)]
+        self._printed = _Printed(Tail(log, start), patterns, self.note)
+        self._files: list[_Heard] = [_JsonLines(Tail(reports), None, self.note)]
         for name, source in sources.items():
             match source:
                 case Json():
-                    self._files.append(_JsonLines(Tail(folder / source.file), (name, source), self._note))
+                    self._files.append(_JsonLines(Tail(folder / source.file), (name, source), self.note))
                 case MLflow():
-                    self._files.append(_MLflowFiles(folder / source.folder, source.key, name, self._note))
+                    self._files.append(_MLflowFiles(folder / source.folder, source.key, name, self.note))
                 case TensorBoard():
-                    self._files.append(
-                        _TensorBoardFiles(folder / source.folder, source.tag, name, self._note)
-                    )
+                    self._files.append(_TensorBoardFiles(folder / source.folder, source.tag, name, self.note))
 
     @property
     def notes(self) -> list[str]:
@@ -142,32 +140,33 @@ class Listener:
         try:
             yield from source.hear(final)
         except OSError as error:  # a folder that goes away while it is looked through
-            self._note("file", f"a file with metrics could not be read: {error}.")
+            self.note("file", f"a file with metrics could not be read: {error}.")
 
     def _keep(self, said: Said) -> None:
         self.results.update(said.metrics)
         for name, value in said.metrics.items():
             at = "" if said.step is None else f" at step {said.step}"
             if math.isnan(value):
-                self._note(f"nan {name}", f"{name} is NaN{at}: no number that could be better or worse.")
+                self.note(f"nan {name}", f"{name} is NaN{at}: no number that could be better or worse.")
             if said.step is None:
                 continue
             steps = self._steps.setdefault(name, {})
             if said.step in steps and steps[said.step] != value and not math.isnan(value):
                 before = f"{steps[said.step]:g}, then {value:g}"
-                self._note(
+                self.note(
                     f"twice {name}",
                     f"{name} was reported twice for step {said.step}: {before}. The later one counts.",
                 )
             elif steps and said.step < (last := next(reversed(steps))):
-                self._note(
+                self.note(
                     f"back {name}",
                     f"the steps of {name} go back, from {last} to {said.step}. Let them grow over the whole trial: stopping "
                     "policies compare trials at the same step.",
                 )
             steps[said.step] = value
 
-    def _note(self, kind: str, text: str) -> None:
+    def note(self, kind: str, text: str) -> None:
+        """Keep a sentence, the first of its kind."""
         self._notes.setdefault(kind, text)
 
 
