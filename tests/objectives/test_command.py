@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ import luthier as lt
 from luthier.errors import InvalidStudy, ObjectiveError
 from luthier.executors import Ended, Job, Processes, Reported, worker
 from luthier.objectives.command import RECORD, Command
+from luthier.stopping.threshold import Threshold
 from luthier.study import Completed, Failed, Lost, Outcome, Report, Stopped
 
 PYTHON = [sys.executable, "-S", "-c"]
@@ -606,3 +608,119 @@ def test_settings_that_make_no_sense_are_refused() -> None:
     for bad in wrong:
         with pytest.raises(InvalidStudy):
             Command(**bad)
+
+
+# --- checkpoints, interrupts, policies -------------------------------------------------------------
+
+RESUMING = """
+import os, signal, sys, time
+start = 0
+if "LUTHIER_CHECKPOINT" in os.environ:
+    start = int(open(os.environ["LUTHIER_CHECKPOINT"]).read())
+print("from", start, sys.argv[1:], flush=True)
+work = os.environ["LUTHIER_WORKDIR"]
+for step in range(start + 1, 5):
+    with open(os.path.join(work, "state.txt"), "w") as file:
+        file.write(str(step))
+    print(f"luthier: step={step} loss={1 / step}")
+    print("luthier: checkpoint=state.txt", flush=True)
+    if step == 2 and start == 0:
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)  # as a machine that goes down
+        time.sleep(60)
+"""
+
+
+def test_another_attempt_goes_on_from_the_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = lt.tune(
+        Command([*script(RESUMING), "--lr", "{lr}", "--resume", "{trial.checkpoint}"]),
+        {"lr": lt.Float(0, 1)},
+        minimize="loss",
+        trials=1,
+        name="c",
+        progress=False,
+    )
+    (trial,) = study.trials
+    assert (trial.attempt, trial.metrics["loss"]) == (2, 0.25)
+    assert trial.reported("loss") == {step: 1 / step for step in range(1, 5)}
+    first, second = (study.home / "work" / "c" / "0" / n / "output.log" for n in "12")
+    assert first.read_text().startswith("from 0 ['--lr', '")
+    assert "--resume" not in first.read_text()
+    assert second.read_text().startswith("from 2 ['--lr', '")
+    assert "'--resume', '/" in second.read_text()
+    study.close()
+
+
+def test_a_checkpoint_that_is_not_there_is_noted(run: Run) -> None:
+    ran = run(script("print('luthier: checkpoint=gone.pt'); print('luthier: loss=1')"))
+    assert ran.metrics == {"loss": 1.0}
+    assert ran.notes[0].startswith("the checkpoint 'gone.pt' is neither in ")
+
+
+TIDY = """
+import os, signal, sys, time
+def tidy(*_):
+    print("tidied", flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, tidy)
+print("luthier: step=1 loss=%d" % os.getpid(), flush=True)
+time.sleep(60)
+"""
+
+
+def test_at_the_end_of_the_pool_it_may_tidy_up(tmp_path: Path) -> None:
+    command = Command(script(TIDY), grace=20).measured_by(["loss"])
+    began = monotonic()
+    with Processes(1).open(command, "loss") as pool:
+        pool.submit(job(0, tmp_path))
+        end = monotonic() + 20
+        while not pool.events(0.5) and monotonic() < end:
+            pass
+    assert monotonic() - began < 15
+    assert (tmp_path / "0" / "output.log").read_text().splitlines()[-1] == "tidied"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_it_ends_with_an_engine_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "study.py").write_text(
+        "import luthier as lt, sys\n"
+        f"lt.tune(lt.Command({script(STUBBORN)!r}), lt.Space(lr=lt.Float(0, 1)), minimize='loss', trials=1, name='c')\n"
+    )
+    log = tmp_path / ".luthier" / "work" / "c" / "0" / "1" / "output.log"
+    engine = subprocess.Popen([sys.executable, "study.py"], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    try:
+        end = monotonic() + 30
+        while not (log.is_file() and "luthier: step=1" in log.read_text()) and monotonic() < end:
+            sleep(0.02)
+    finally:
+        engine.kill()
+        engine.wait()
+    pids = [int(pid) for pid in log.read_text().splitlines()[0].split()[1:]]
+    assert len(pids) == 4
+    for pid in pids:
+        assert is_gone(pid), pid
+
+
+def test_a_policy_stops_a_command_that_is_no_good(tmp_path: Path) -> None:
+    body = """
+    import sys, time
+    x = float(sys.argv[1])
+    for step in range(1, 100):
+        print(f"luthier: step={step} loss={x}", flush=True)
+        if x > 0.5:
+            time.sleep(0.1)
+    """
+    study = lt.tune(
+        Command([*script(body), "{x}"], grace=5),
+        {"x": lt.Choice(0.1, 0.9, ordered=True)},
+        minimize="loss",
+        trials=2,
+        algorithm="grid",
+        stopping=Threshold(high=0.5),
+        progress=False,
+    )
+    states = {trial.params["x"]: str(trial.state) for trial in study.trials}
+    assert states[0.1] == "completed"
+    assert states[0.9] == "stopped"
+    study.close()

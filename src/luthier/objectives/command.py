@@ -231,7 +231,7 @@ class Command:
             "seed": str(context.seed),
             "fidelity": placeholders.text_of(whole),
             "workdir": str(folder),
-            "checkpoint": None if restored is None else str(restored),
+            "checkpoint": None if restored is None else str(restored.absolute()),
         }
         values = {name: placeholders.text_of(value) for name, value in params.items()}
         values |= {f"trial.{name}": value for name, value in trial.items()}
