@@ -3,8 +3,12 @@
 What the last evaluation set measures is reported by the name of the metric (binary_logloss), the others as
 training-binary_logloss. To go on from a checkpoint:
 
-    lgb.train(params, rows, rounds - (trial.restored_step or 0), init_model=trial.restored,
-              valid_sets=..., callbacks=[Report(trial, every=20)])
+    left = rounds - (trial.restored_step or 0)
+    if left:
+        model = lgb.train(params, rows, left, init_model=trial.restored, valid_sets=...,
+                          callbacks=[Report(trial, every=20)])
+    else:  # the attempt that was lost had come to its end
+        model = lgb.Booster(model_file=trial.restored)
 """
 
 from __future__ import annotations

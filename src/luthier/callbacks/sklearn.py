@@ -75,6 +75,8 @@ def epochs(
     estimator, reporter = _restored(trial, estimator, "partial_fit", every)
     if _is_classifier(estimator):
         fit.setdefault("classes", np.unique(y))
+    if reporter.step >= total:  # the attempt that was lost had come to its end
+        yield reporter.step, estimator
     for epoch in range(reporter.step + 1, total + 1):
         estimator.partial_fit(X, y, **fit)  # type: ignore[attr-defined]
         yield epoch, estimator
@@ -93,6 +95,8 @@ def stages(
         )
     ((name, values),) = grows.items()
     estimator, reporter = _restored(trial, estimator, "warm_start", every)
+    if values and reporter.step >= values[-1]:
+        yield reporter.step, estimator
     for value in values:
         if value > reporter.step:
             estimator.set_params(**{name: value, "warm_start": True})  # type: ignore[attr-defined]
