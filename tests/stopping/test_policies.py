@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -242,18 +241,3 @@ def test_a_trial_that_is_the_best_at_every_step_is_never_stopped(
     history = study(*others)
     for n in range(1, steps + 1):
         assert make().judge(running(len(curves), lead[:n]), history) is None
-
-
-def test_policies_keep_nothing_that_threads_could_spoil() -> None:
-    history = study(*(completed(i, [float(i)] * 5) for i in range(50)))
-    expected = MedianStopping().judge(running(50, [60.0]), history)
-    found: list[str | None] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(MedianStopping().judge(running(50, [60.0]), history)))
-        for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found == [expected] * 4

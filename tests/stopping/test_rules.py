@@ -423,6 +423,19 @@ def test_settings_that_mean_nothing_are_refused(make: object, says: str) -> None
     assert says in str(found.value)
 
 
+def test_policies_of_one_history_do_not_mix_up_what_they_read() -> None:
+    table = np.random.default_rng(3).normal(size=(20, 4)).tolist()
+    policies = [*COMPARING, Halving(rungs=[1, 3]), Percentile(25)]
+    trials = [completed(i, row) for i, row in enumerate(table)]
+    shared = study(*trials)
+    for n in (1, 2, 3, 4):
+        for value in (-1.0, 0.0, 1.0):
+            trial = running(20, [value - 0.1 * i for i in range(n)])
+            assert [p.judge(trial, shared) for p in policies] == [
+                p.judge(trial, study(*trials)) for p in policies
+            ]
+
+
 @pytest.mark.parametrize("policy", [*COMPARING, Curve(delay=1), Plateau(9)], ids=repr)
 def test_a_check_is_quick_in_a_study_of_ten_thousand_trials(policy: StoppingPolicy) -> None:
     rng = np.random.default_rng(2)

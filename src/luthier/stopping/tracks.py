@@ -14,8 +14,9 @@ import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 from luthier.stopping.settings import objective_of
@@ -70,7 +71,8 @@ class Reading(Hashable, Protocol):
     def __call__(self, track: Track) -> float | None: ...
 
 
-class Nth(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Nth:
     """The loss of the n-th report."""
 
     n: int
@@ -79,25 +81,28 @@ class Nth(NamedTuple):
         return track.losses[self.n - 1] if len(track) >= self.n else None
 
 
-class BestOf(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class BestOf:
     """The best of the first n reports."""
 
-    best_of: int
+    n: int
 
     def __call__(self, track: Track) -> float | None:
-        return track.best(self.best_of) if len(track) >= self.best_of else None
+        return track.best(self.n) if len(track) >= self.n else None
 
 
-class MeanOf(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class MeanOf:
     """The running average after n reports."""
 
-    mean_of: int
+    n: int
 
     def __call__(self, track: Track) -> float | None:
-        return track.mean(self.mean_of) if len(track) >= self.mean_of else None
+        return track.mean(self.n) if len(track) >= self.n else None
 
 
-class Since(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Since:
     """The loss of the first report at a step or after it."""
 
     since: float
@@ -107,7 +112,8 @@ class Since(NamedTuple):
         return None if place is None else track.losses[place]
 
 
-class CompletedAt(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CompletedAt:
     """The loss at exactly that step, of trials that completed, where it is a number."""
 
     step: int
