@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -355,6 +357,7 @@ def test_what_may_yet_be_gone_on_from_is_needed() -> None:
         ended(3, 1.0, fidelity=9.0, parent=0),
         Trial(4, {"x": 4}, State.RUNNING, 1, fidelity=9.0, parent=1),
         ended(5, 4.0, **at),
+        ended(6, 5.0),
     ]
     history = history_of(trials, Fidelity("epochs", 1, 9))
     assert needed(history, promotable=False) == {1, 4}
@@ -383,3 +386,41 @@ def test_the_worst_come_first() -> None:
     ]
     order = worst_first(trials, history_of(trials, Fidelity("epochs", 1, 9)))
     assert [trial.number for trial in order] == [4, 3, 2, 1, 0, 5]
+
+
+KILLS_ITS_ENGINE = """
+import os, signal, sys, threading
+from pathlib import Path
+import luthier as lt
+
+def train(trial):
+    first = (trial.restored_step or 0) + 1
+    for step in range(first, 6):
+        with open("ran", "a") as file:
+            file.write(f"{step} ")
+        trial.report(step, loss=step)
+        (trial.workdir / "w").write_text(str(step))
+        trial.checkpoint(trial.workdir / "w", move=True)
+        if step == 3 and trial.attempt == 1:
+            os.kill(os.getppid(), signal.SIGKILL)
+            threading.Event().wait()
+    return first
+
+study = lt.tune(train, lt.Space(x=lt.Float(0, 1)), minimize="loss", trials=1, executor=lt.Processes(1), name="a",
+                store="s.db", progress=False)
+print(study.trials[0].metrics["loss"], study.trials[0].attempt, study.files[0].checkpoint.read_text())
+"""
+
+
+def test_a_study_whose_engine_was_killed_goes_on_from_the_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "study.py").write_text(KILLS_ITS_ENGINE)
+    root = Path(__file__).parents[2] / "src"
+    command = [sys.executable, "study.py"]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    killed = subprocess.run(command, cwd=tmp_path, env=environment, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    again = subprocess.run(
+        command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True, timeout=60
+    )
+    assert again.stdout.split() == ["4.0", "2", "5"]
+    assert (tmp_path / "ran").read_text().split() == ["1", "2", "3", "4", "5"]

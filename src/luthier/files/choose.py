@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from luthier.study import History, State, Trial
+from luthier.study import Fidelity, History, State, Trial
 from luthier.study.pareto import front
 
 
@@ -26,7 +26,7 @@ def worst_first(trials: Sequence[Trial], history: History) -> list[Trial]:
     def key(trial: Trial) -> tuple[float, ...]:
         return (
             states.index(trial.state),
-            trial.fidelity or 0.0,
+            math.inf if trial.fidelity is None else trial.fidelity,
             history.feasible(trial),
             trial.number in best,
             -_loss(trial, history),
@@ -48,16 +48,19 @@ def needed(history: History, *, promotable: bool) -> set[int]:
     if promotable:
         parents = {trial.parent for trial in history if trial.parent is not None}
         fidelity = history.problem.fidelity
-        if parents or fidelity is not None:
-            full = math.inf if fidelity is None else fidelity.high
+        if parents or (fidelity is not None and fidelity.resumes):
             found |= {
                 trial.number
                 for trial in history
                 if trial.number not in parents
                 and trial.state is not State.FAILED
-                and (trial.fidelity or 0.0) < full
+                and not _in_full(trial, fidelity)
             }
     return found
+
+
+def _in_full(trial: Trial, fidelity: Fidelity | None) -> bool:
+    return fidelity is not None and (trial.fidelity is None or trial.fidelity >= fidelity.high)
 
 
 def _loss(trial: Trial, history: History) -> float:
