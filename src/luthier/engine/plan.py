@@ -134,7 +134,10 @@ def broken(failures: Sequence[Trial], same: int) -> str | None:
 
 
 def _kind(trial: Trial) -> str:
-    """What makes two failures the same: where they were raised, or if that is unknown, what they say."""
+    """What makes two failures the same: where they were raised, or if that is unknown, what they say; of a command, whose log
+    stands for a traceback, the first sentence.
+    """
     if trial.traceback is None or trial.state is not State.FAILED:
         return trial.reason or ""
-    return "\n".join(line for line in trial.traceback.splitlines() if line.lstrip().startswith("File "))
+    frames = [line for line in trial.traceback.splitlines() if line.lstrip().startswith("File ")]
+    return "\n".join(frames) or (trial.reason or "").partition(". ")[0]

@@ -274,9 +274,12 @@ class Command:
         return words, env
 
     def _for_mlflow(self, folder: Path) -> dict[str, str]:
-        """Where MLflow writes by default: its files, in the work folder, if metrics are to be read from them."""
-        wanted = any(isinstance(source, MLflow) for source in self.metrics.values())
-        return {"MLFLOW_TRACKING_URI": (folder / "mlruns").as_uri()} if wanted else {}
+        """Where MLflow writes by default: files in the work folder, which its newer versions have to be allowed, if metrics are
+        to be read from them.
+        """
+        if not any(isinstance(source, MLflow) for source in self.metrics.values()):
+            return {}
+        return {"MLFLOW_TRACKING_URI": (folder / "mlruns").as_uri(), "MLFLOW_ALLOW_FILE_STORE": "true"}
 
     def _start(self, words: list[str], env: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
         # One open file for both: what is written appears in the order in which it was, and is there whatever becomes of us.
