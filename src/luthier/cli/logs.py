@@ -47,7 +47,9 @@ def logs(name: str, trial: int, follow: bool, attempt: int | None, store: str | 
             return not follow or now.state.ended or now.attempt != which
 
         printed = _print(folder / "output.log", is_over)
-        _say_how(folder, printed, f"trial {trial}, attempt {which}", study.history[trial].state.ended)
+        now = study.history[trial]
+        reason = f"{now.state}: {now.reason}" if now.reason and now.attempt == which else ""
+        _say_how(folder, printed, f"trial {trial}, attempt {which}", now.state.ended, reason)
     finally:
         study.close()
 
@@ -71,7 +73,7 @@ def _print(path: Path, is_over: Callable[[], bool]) -> bool:
             SystemClock().sleep(PAUSE_SECONDS)
 
 
-def _say_how(folder: Path, printed: bool, who: str, ended: bool) -> None:
+def _say_how(folder: Path, printed: bool, who: str, ended: bool, reason: str) -> None:
     """How it ended, and what was odd about what it said."""
     sys.stdout.flush()
     record = _record(folder)
@@ -79,11 +81,10 @@ def _say_how(folder: Path, printed: bool, who: str, ended: bool) -> None:
         complain(f"{who}: nothing was printed{'' if ended else ' yet'}.", "note")
     for note in record.get("notes", ()):
         complain(note, "note")
-    if record.get("exit_code") is not None:
-        code = record["exit_code"]
-        how = f"exit code {code}" if code >= 0 else f"ended by signal {-code}"
-        stopped = f", told to end: {record['stopped']}" if record.get("stopped") else ""
-        click.echo(f"{who}: {how}{stopped}", err=True)
+    code = record.get("exit_code")
+    how = "" if code is None else f"exit code {code}" if code >= 0 else f"ended by signal {-code}"
+    if how or reason:
+        click.echo(f"{who}: {', '.join(part for part in (how, reason) if part)}", err=True)
 
 
 def _record(folder: Path) -> dict[str, Any]:

@@ -9,19 +9,17 @@ import contextlib
 import json
 import os
 import select
-import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from luthier.clock import SystemClock
 from luthier.errors import InvalidStudy, ObjectiveError, Stop, did_you_mean
-from luthier.objectives import family, placeholders
+from luthier.objectives import family, placeholders, programs
 from luthier.objectives.context import Context
 from luthier.objectives.metrics import Listener, MLflow, Pattern, Said, Source, Tail, likely, pattern_for
 from luthier.space import Space
@@ -40,7 +38,6 @@ FILES_EVERY = 5
 LAST_LINES = 30
 LAST_BYTES = 1 << 16
 POLITE = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-INTERPRETERS = ("python", "bash", "sh", "zsh", "Rscript", "julia", "node", "perl", "ruby", "lua", "php")
 
 Given = Literal["arguments", "environment", "file"]
 
@@ -89,10 +86,8 @@ class Command:
 
     def __post_init__(self) -> None:
         _check_command(self.command, self.shell)
-        if self.params not in Given.__args__:  # type: ignore[attr-defined]
-            raise InvalidStudy(
-                f"params is {self.params!r}.{did_you_mean(self.params, Given.__args__)}"  # type: ignore[attr-defined]
-            )
+        if self.params not in get_args(Given):
+            raise InvalidStudy(f"params is {self.params!r}.{did_you_mean(self.params, get_args(Given))}")
         if isinstance(self.grace, bool) or not isinstance(self.grace, int | float) or not self.grace >= 0:
             raise InvalidStudy(f"grace is {self.grace!r}. Use a number of seconds, 0 or more.")
         for name, value in self.env.items():
@@ -141,7 +136,7 @@ class Command:
         missing = placeholders.check(self.words, space, self.fidelity, shell=self.shell)
         _check_variables(space)
         if not self.shell:
-            self._find()
+            programs.check(self.words, Path(self.cwd or ".").absolute(), self.env)
         if (
             not missing
             or self.params != "arguments"
@@ -154,31 +149,6 @@ class Command:
             f"the command has no placeholder for {named}: put {{{missing[0]}}} or {{args}} into it. Where it reads LUTHIER_PARAM_... or "
             'the file LUTHIER_PARAMS, say so: params = "environment" or "file".'
         ]
-
-    def _find(self) -> None:
-        """Raise ObjectiveError where the program, or the script it is to run, is not there."""
-        words = self.words
-        program, folder = words[0], Path(self.cwd or ".").absolute()
-        if not folder.is_dir():
-            raise ObjectiveError(f"the command is to run in {folder}, which is no folder.")
-        if placeholders.names_in(program):
-            return
-        if os.sep in program:
-            _check_executable(folder / program, program)
-        elif shutil.which(program, path=_path(self.env)) is None:
-            raise ObjectiveError(
-                f"there is no command {program!r}.{_near_command(program, folder, self.env)}"
-            )
-        if len(words) > 1 and Path(program).name.rstrip("0123456789.") in INTERPRETERS:
-            script = words[1]
-            is_file = Path(script).suffix and not script.startswith("-") and not placeholders.names_in(script)
-            if is_file and not (folder / script).is_file():
-                beside = (folder / script).parent
-                near = get_close_matches(Path(script).name, _names(beside), n=1, cutoff=0.6)
-                meant = f" Did you mean {near[0]!r}?" if near else ""
-                raise ObjectiveError(
-                    f"there is no file {script!r} in {folder}, which {program} is to run.{meant}"
-                )
 
     # --- one trial -------------------------------------------------------------------------------
 
@@ -199,7 +169,7 @@ class Command:
         stopped: str | None = None
         process = self._start(words, env, log)
         try:
-            _write_json(folder / RECORD, {**record, "pid": process.pid})
+            _record(folder, {**record, "pid": process.pid})
             stopped = self._follow(process, listener, context, f"LUTHIER_WORKDIR={folder}")
         finally:
             if process.returncode is None:
@@ -207,7 +177,7 @@ class Command:
                 process.wait()
             seconds = round(SystemClock().now() - began, 3)
             ended = {"exit_code": process.returncode, "stopped": stopped, "seconds": seconds}
-            _write_json(folder / RECORD, {**record, **ended, "notes": listener.notes})
+            _record(folder, {**record, **ended, "notes": listener.notes})
         if stopped is not None:
             raise Stop(stopped)
         if process.returncode != 0:
@@ -269,7 +239,7 @@ class Command:
             **inherited,
             **self.env,
             **{name: value for name, value in given.items() if value is not None},
-            "PATH": _path({**inherited, **self.env}),
+            "PATH": programs.search_path({**inherited, **self.env}),
         }
         return words, env
 
@@ -390,6 +360,11 @@ def _has_ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
     return process.returncode is not None
 
 
+def _record(folder: Path, record: Mapping[str, Any]) -> None:
+    with contextlib.suppress(OSError):  # a full disk shall not hide how it ended
+        _write_json(folder / RECORD, record)
+
+
 def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
@@ -458,7 +433,7 @@ def _no_start(words: Sequence[str], error: Exception, cwd: str | Path | None) ->
     if isinstance(error, FileNotFoundError) and cwd is not None and not Path(cwd).is_dir():
         return f"the command is to run in {cwd}, which is no folder."
     if isinstance(error, FileNotFoundError):
-        return f"there is no command {words[0]!r}.{_near_command(words[0], Path(cwd or '.'), {})}"
+        return programs.missing(words[0], Path(cwd or "."), {})
     if isinstance(error, OSError) and error.strerror:
         hint = (
             " Does its first line say which program reads it, as in #!/bin/sh?"
@@ -501,38 +476,3 @@ def _check_variables(space: Space) -> None:
                 f"the parameters {other!r} and {name!r} would be one variable of the environment, "
                 f"{placeholders.variable(name)}. Rename one of them."
             )
-
-
-def _path(env: Mapping[str, str]) -> str:
-    """Where commands are looked for: last, beside the Python that runs this, which may not be on the PATH."""
-    given = env.get("PATH", os.environ.get("PATH", os.defpath))
-    return os.pathsep.join([given, str(Path(sys.executable).parent)])
-
-
-def _check_executable(path: Path, program: str) -> None:
-    if not path.is_file():
-        near = get_close_matches(path.name, _names(path.parent), n=1, cutoff=0.6)
-        meant = f" Did you mean {program.rpartition(os.sep)[0] + os.sep + near[0]!r}?" if near else ""
-        raise ObjectiveError(f"there is no file {str(path)!r} to run.{meant}")
-    if not os.access(path, os.X_OK):
-        raise ObjectiveError(
-            f"{program!r} may not be executed. Run `chmod +x {program}`, or name the program that reads it: bash {program}."
-        )
-
-
-def _near_command(program: str, folder: Path, env: Mapping[str, str]) -> str:
-    if (folder / program).is_file():
-        return f" The file in {folder} is meant by './{program}'."
-    path = _path(env)
-    names = {name for part in path.split(os.pathsep) if part for name in _names(Path(part))}
-    near = get_close_matches(program, sorted(names), n=1, cutoff=0.7)
-    if near:
-        return f" Did you mean {near[0]!r}?"
-    return f" It was looked for in {path.replace(os.pathsep, ', ')}."
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        return [entry.name for entry in folder.iterdir()]
-    except OSError:
-        return []

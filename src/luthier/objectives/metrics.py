@@ -14,6 +14,8 @@ from luthier.errors import InvalidStudy
 from luthier.objectives.tensorboard import EventFile
 
 PIECE = 1 << 20
+MOST_AT_ONCE = 16 << 20
+"""Bytes of a file that are read at one look, so that one who prints faster than we read can still be stopped."""
 LONGEST_LINE = 1 << 16
 """Bytes; of a line that goes on beyond, the end is read."""
 
@@ -178,17 +180,22 @@ class Tail:
         self._at = start
         self._rest = b""
 
-    def lines(self, final: bool) -> Iterator[str]:
-        """Lines that are complete by now; `final` counts what is left as one."""
+    def lines(self, final: bool, containing: bytes = b"") -> Iterator[str]:
+        """Lines that are complete by now, of those `containing` something; `final` reads to the end, and counts what is left as
+        a line.
+        """
         try:
             with self._path.open("rb") as file:
-                if file.seek(0, 2) > self._at:
-                    file.seek(self._at)
-                    while piece := file.read(PIECE):
-                        self._at += len(piece)
-                        *lines, rest = re.split(rb"[\r\n]+", self._rest + piece)
-                        self._rest = rest[-LONGEST_LINE:]
-                        yield from (line.decode(errors="replace") for line in lines if line)
+                end = file.seek(0, 2)
+                end = end if final else min(end, self._at + MOST_AT_ONCE)
+                file.seek(self._at)
+                while self._at < end and (piece := file.read(min(PIECE, end - self._at))):
+                    self._at += len(piece)
+                    *lines, rest = re.split(rb"[\r\n]+", self._rest + piece)
+                    self._rest = rest[-LONGEST_LINE:]
+                    yield from (
+                        line.decode(errors="replace") for line in lines if line and containing in line
+                    )
         except FileNotFoundError:
             return
         if final and self._rest:
@@ -211,7 +218,7 @@ class _Printed:
         self._note = note
 
     def hear(self, final: bool) -> Iterator[Said]:
-        for line in self._tail.lines(final):
+        for line in self._tail.lines(final, b"" if self._patterns else b"luthier:"):
             if "luthier:" in line and (found := _OURS.search(line)):
                 said = self._ours(found[1], line)
                 if said is not None:
