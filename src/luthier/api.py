@@ -8,8 +8,9 @@ import tempfile
 import traceback
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import datetime, time, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -97,7 +98,9 @@ def tune(
     seconds: float | Literal["auto"] | None = None,
     target: float | None = None,
     failures: int | None = None,
-    until: Literal["noise"] | None = None,
+    until: Literal["noise"] | float | None = None,
+    cost: Mapping[str, float] | None = None,
+    deadline: str | datetime | float | None = None,
     algorithm: str | Algorithm = "auto",
     stopping: Stopping = None,
     fidelity: Fidelity | None = None,
@@ -127,6 +130,10 @@ def tune(
     a `noisy` objective is taken, else a hundredth of what separates the best trial from the median one. `seconds="auto"`
     means the same without a limit of time: trials alone end it, from the thousandth on once 30 or more were in vain. A study that
     ended so goes on with a budget in numbers, as `trials=100`.
+
+    `until=0.001` ends it when the most that more trials could gain is less than that. `cost={"dollars": 25}` ends it when all trials
+    together cost so much by a metric that they return or report, `cost={"seconds": 3600}` after so many seconds of workers. `deadline="18:00"`, or
+    a datetime, ends it then, with the best found by that time.
 
     `noisy` says that the same parameters measured again give another value: points may then be tried again, and the best is
     the one with the best expectation, not the one that was lucky (`Study.best`). A `target` is reached by a value seen.
@@ -162,7 +169,7 @@ def tune(
     if stopping is None and fidelity is not None and not fidelity.resumes and not pauses(algorithm):
         stopping = "asha"
     objectives = _objectives(minimize, maximize, noisy)
-    budget = as_budget(trials, seconds, failures, target, until)
+    budget = as_budget(trials, seconds, failures, target, until, cost, deadline)
     before, facts = earlier(name, store)
     table: dict[str, Any] = {}
     points = [Proposal(dict(point), tag={"by": "start"}) for point in start]
@@ -700,14 +707,43 @@ def as_budget(
     seconds: float | Literal["auto"] | None,
     failures: int | None = None,
     target: float | None = None,
-    until: Literal["noise"] | None = None,
+    until: Literal["noise"] | float | None = None,
+    cost: Mapping[str, float] | None = None,
+    deadline: str | datetime | float | None = None,
 ) -> Budget:
     """The budget in the words of `tune`: `seconds="auto"` is until noise."""
+    if cost is not None and (not isinstance(cost, Mapping) or len(cost) != 1):
+        raise InvalidStudy(
+            f"cost is {cost!r}. Say what it is counted in and how much: cost={{'seconds': 3600}} or cost={{'dollars': 25}}."
+        )
+    currency, limit = next(iter(cost.items())) if cost else ("seconds", None)
     if isinstance(seconds, str):
         if seconds != "auto":
             raise InvalidStudy(f"seconds is {seconds!r}. Use a number above 0, or 'auto'.")
         seconds, until = None, "noise"
-    return Budget(trials, seconds, failures, target, until)
+    return Budget(
+        trials, seconds, failures, target, until, limit, currency, as_moment(deadline, SystemClock().now())
+    )
+
+
+def as_moment(deadline: str | datetime | float | None, now: float) -> float | None:
+    """A deadline in seconds since 1970: a time of the day means the next one, here; a datetime without a zone is meant here too."""
+    if deadline is None or (isinstance(deadline, int | float) and not isinstance(deadline, bool)):
+        return deadline
+    moment: datetime | None = deadline if isinstance(deadline, datetime) else None
+    if isinstance(deadline, str):
+        with suppress(ValueError):
+            moment = datetime.fromisoformat(deadline.strip())
+        with suppress(ValueError):
+            today = datetime.fromtimestamp(now)
+            at = time.fromisoformat(deadline.strip())
+            moment = datetime.combine(today.date(), at)
+            moment += timedelta(days=moment.timestamp() <= now)
+    if moment is None:
+        raise InvalidStudy(
+            f"the deadline is {deadline!r}. Use a time of the day, '18:00', or a moment, '2026-12-31 18:00'."
+        )
+    return moment.timestamp()
 
 
 def _overlap(store: Store, name: str) -> float | None:

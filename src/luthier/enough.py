@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +20,10 @@ from luthier.analysis.compare import USUAL
 from luthier.analysis.table import uncertainty
 from luthier.optimizers.gp import GP, acquire
 from luthier.optimizers.gp.model import Mixture, Success
-from luthier.optimizers.gp.optimizer import Belief, Process
+from luthier.optimizers.gp.optimizer import TRANSFORMS, Belief, Process
 from luthier.optimizers.gp.threads import one_thread
 from luthier.optimizers.wrap import merit, usable
+from luthier.space import Params
 from luthier.study import Budget, History, Objective, Problem, State, Trial
 
 Floats = NDArray[np.float64]
@@ -41,6 +43,8 @@ VAIN = 0.1
 HUNDREDTH = 0.01
 """Where nothing is noisy: of the distance from the median to the best."""
 CANDIDATES = 1024
+DRAWS, FORESEEN = 256, 64
+"""A forecast draws so often, at so many points at most."""
 SAYS = ("the best possible gain", "no gain")
 """The sentences begin so."""
 GOES_ON = "a larger budget in trials or seconds goes on"
@@ -52,9 +56,70 @@ def enough(history: History, overlap: float | None = None, budget: Budget | None
     `overlap` is as in `compare`: the number of test rows to that of training rows of a split, 1/(K-1) unless given. `budget`
     is what else ends the study: a fifth of it is to be used.
     """
-    return Looks(history.problem, least(history.problem, budget or Budget()), overlap).follow(
-        history.finished()
-    )
+    budget = budget or Budget()
+    looks = Looks(history.problem, least(history.problem, budget), overlap, budget.until or "noise")
+    return looks.follow(history.finished())
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What so many more trials are expected to gain over the best so far, and the standard deviation of that, in units of the
+    objective.
+    """
+
+    trials: int
+    gain: float
+    sd: float
+
+    def __str__(self) -> str:
+        return f"{self.gain:.2g} +- {self.sd:.2g}"
+
+
+def forecast(history: History, trials: int) -> Forecast | None:
+    """What `trials` more trials are expected to gain; None where there is no model, as with several objectives, or all values are equal.
+
+    By the model of the default algorithm: the points where most is to be expected are drawn together, many times, and the best of them is
+    compared with the best so far. That nothing is learned on the way makes it a little too small, that the better part of the points is chosen a
+    little too large. The number of points has a bound, so many hours look like a few.
+    """
+    problem = replace(history.problem, fidelity=None)
+    fidelity = history.problem.fidelity
+    known = [t for t in usable(history.finished(), problem) if fidelity is None or fidelity.full(t.fidelity)]
+    if len(problem.objectives) > 1 or not dimensions(problem) or trials < 1 or len(known) > MANY:
+        return None
+    process = Process(problem, GP())
+    process.tell(known)
+    gains = []
+    with one_thread():
+        for slot in TRANSFORMS:  # each is the better one somewhere, as in `predict`
+            belief = process.belief(slot) if len(known) >= 2 else None
+            if belief is None:
+                return None
+            points = [known[i].params for i in _told(known, problem)]
+            gains.append(_gains(process, belief, points, min(trials, FORESEEN)))
+    pooled = np.concatenate(gains)
+    return Forecast(trials, float(pooled.mean()), float(pooled.std()))
+
+
+def _gains(process: Process, belief: Belief, points: Sequence[Params], count: int) -> Floats:
+    """What the best of so many promising points would be better by, as often as it is drawn."""
+    posterior, codes, rng = belief.posterior, process.codes, np.random.default_rng(len(points))
+    noisy = process.problem.objective.noisy
+    lowest = float(posterior.means.min() if noisy else belief.warped.z.min())
+    rows = codes.encoded(points)[belief.chosen[np.argsort(posterior.means, kind="stable")]]
+    rows = np.where(np.isnan(rows), codes.random(len(rows), rng), rows)
+    best, near = rows[: acquire.TOP], rows[: max(acquire.TOP, len(rows) // 4)]
+    looked = codes.snap(acquire.candidates(codes, best, near, posterior.scales, CANDIDATES, rng))
+    score = acquire.Score(codes, Mixture([posterior]), acquire.expected_improvement(np.array([lowest])))
+    top = looked[acquire.diverse(codes, looked, score(looked), count)]
+    drawn = posterior.drawn(codes.features(top), DRAWS, rng).min(axis=1)
+    now = _losses_at(belief, lowest)
+    return now - np.array([_losses_at(belief, z) for z in np.minimum(drawn, lowest)])
+
+
+def _told(known: Sequence[Trial], problem: Problem) -> list[int]:
+    """Which of the trials the model has a value of."""
+    return [i for i, trial in enumerate(known) if math.isfinite(_loss(trial, problem))]
 
 
 def least(problem: Problem, budget: Budget) -> int:
@@ -81,13 +146,23 @@ class Yardstick:
 
 
 class Looks:
-    """The looks at a study, each made once; from `least` trials on they may end it."""
+    """The looks at a study, each made once; from `least` trials on they may end it. `until` is the gain that is too little, by default
+    the noise.
+    """
 
-    def __init__(self, problem: Problem, least: int, overlap: float | None = None) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        least: int,
+        overlap: float | None = None,
+        until: float | Literal["noise"] = "noise",
+    ) -> None:
         self.least = least
+        self.until = until
         self.why: str | None = None
         """The sentence, from the first look on that said so: what ended while it was read changes nothing."""
-        self._problem = problem
+        self._fidelity = problem.fidelity
+        self._problem = problem = replace(problem, fidelity=None)  # what is not trained in full is left out
         self._overlap = overlap
         self._next = max(EVERY, least - (IN_A_ROW - 1) * EVERY)
         self._told = 0
@@ -108,6 +183,8 @@ class Looks:
         return self.why
 
     def _look(self, ended: Sequence[Trial]) -> None:
+        if self._fidelity is not None:
+            ended = [trial for trial in ended if self._fidelity.full(trial.fidelity)]
         possible = self._possible(ended)
         if possible is not None:
             gain, yardstick = possible
@@ -178,6 +255,8 @@ class Looks:
         mean of the better half counts for four degrees of freedom, as the median does in `inseparable`.
         """
         problem, metric, sign = self._problem, objective.metric, objective.sign
+        if self.until != "noise":
+            return Yardstick(self.until, "the gain that was said to be too little")
         completed = [trial for trial in usable(ended, problem) if math.isfinite(_losses(trial, problem)[0])]
         if not completed:
             return Yardstick(0.0, "any gain")

@@ -186,7 +186,9 @@ class Asker:
                 self._store.record(self._name, lost, attempts=self._rules.attempts)
 
     def _situation(self, changes: Changes) -> Situation:
-        return self._mind.situation(changes, seconds=changes.seconds, running=0, slots=1)
+        return self._mind.situation(
+            changes, seconds=changes.seconds, running=0, slots=1, now=self._clock.now()
+        )
 
     def _keep_alive(self) -> None:
         """Take over what dead processes held, and see to it that our own leases do not run out meanwhile."""

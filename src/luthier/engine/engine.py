@@ -149,6 +149,7 @@ class Engine:
             interrupted=self._interrupts > 0,
             broken=broken(self._fresh or [], self._same_failures(changes.budget)),
             slow=self._slow,
+            now=self._clock.now(),
         )
         return decide(situation)
 
@@ -258,6 +259,8 @@ class Engine:
         longest = POLL if self._running else POLL / 5
         if changes.budget.seconds is not None:
             longest = min(longest, max(0.0, changes.budget.seconds - self._seconds(changes)))
+        if changes.budget.deadline is not None:
+            longest = min(longest, max(0.0, changes.budget.deadline - self._clock.now()))
         return longest
 
     def _job(self, trial: Trial) -> Job:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -28,6 +29,8 @@ class Mind:
     untold: list[Trial] = field(default_factory=list)
     overlap: Callable[[], float | None] = lambda: None
     looks: Looks | None = None
+    paid: tuple[int, str, float] = (0, "", 0.0)
+    """Of the first so many trials that ended, what they cost in that currency."""
     judged: dict[int, int] = field(default_factory=dict)
     """How many reports of a running trial the policy has seen."""
 
@@ -98,6 +101,7 @@ class Mind:
         interrupted: bool = False,
         broken: str | None = None,
         slow: bool = False,
+        now: float = 0.0,
     ) -> Situation:
         """What there is to decide on."""
         history = self.history
@@ -119,17 +123,32 @@ class Mind:
             broken=broken,
             enough=self.enough(changes.budget),
             slow=slow,
+            cost=self._cost(changes.budget, now),
+            now=now,
         )
+
+    def _cost(self, budget: Budget, now: float) -> float:
+        """What all trials cost so far, at the cost of those that are new."""
+        if budget.cost is None:
+            return 0.0
+        history, currency = self.history, budget.currency
+        known, counted, cost = self.paid
+        if counted != currency:
+            known, cost = 0, 0.0
+        if history.ended > known:
+            cost += math.fsum(trial.cost(currency, now) for trial in history.finished()[known:])
+            self.paid = (history.ended, currency, cost)
+        return cost + math.fsum(trial.cost(currency, now) for trial in history.pending())
 
     def enough(self, budget: Budget) -> str | None:
         """Why more trials are not worth it, if the budget says to end then. Nothing is worked out between the looks."""
         if budget.until is None:
             return None
         first, history = least(self.spec.problem, budget), self.history
-        if self.looks is None or self.looks.least != first:
+        if self.looks is None or self.looks.least != first or self.looks.until != budget.until:
             self.looks = None
             if history.ended >= first:
-                self.looks = Looks(self.spec.problem, first, self.overlap())
+                self.looks = Looks(self.spec.problem, first, self.overlap(), budget.until)
         looks = self.looks
         if looks is None or looks.due is None or history.ended < looks.due:
             return None if looks is None else looks.why

@@ -15,7 +15,7 @@ class Situation:
 
     `ended`, `failed`, `waiting` and `total` count the study's trials whoever works on them, `running` those of
     this engine, which has room for `slots`. `seconds` is the time worked on the study. `enough` says why more trials are not
-    worth it, where somebody wants to know (`Budget.until`). `slow` is true where a proposal takes long for how short trials are.
+    worth it, where somebody wants to know (`Budget.until`), `cost` what the trials cost, in the budget's currency. `slow` is true where a proposal takes long for how short trials are.
     """
 
     budget: Budget
@@ -35,6 +35,8 @@ class Situation:
     broken: str | None = None
     enough: str | None = None
     slow: bool = False
+    cost: float = 0.0
+    now: float = 0.0
 
 
 SHARE = 0.2
@@ -111,6 +113,11 @@ def ending(s: Situation) -> End | None:
         return End("complete", f"{s.failed} trials failed, and {b.failures} were allowed", abrupt=True)
     if b.seconds is not None and s.seconds >= b.seconds:
         return End("complete", f"the time budget of {b.seconds:g} s is used up", abrupt=True)
+    if b.cost is not None and s.cost >= b.cost:
+        why = f"the budget of {b.cost:g} {b.currency} is used up, with {s.cost:.6g} by {s.total} trials"
+        return End("complete", why, abrupt=True)
+    if b.deadline is not None and s.now >= b.deadline:
+        return End("complete", "the deadline has come", abrupt=True)
     if b.trials is not None and s.ended >= b.trials:
         return End("complete", f"{s.ended} of {b.trials} trials are done")
     if s.exhausted and s.ended == s.total:

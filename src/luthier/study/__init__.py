@@ -1,6 +1,7 @@
 """What was asked, what happened, what is known."""
 
 from luthier.study.history import History
+from luthier.study.schedule import Schedule, Stretch, schedule_of
 from luthier.study.spec import Budget, Constraint, Fidelity, Goal, Named, Objective, Problem, StudySpec
 from luthier.study.trial import (
     Completed,
@@ -33,8 +34,11 @@ __all__ = [
     "Proposal",
     "Record",
     "Report",
+    "Schedule",
     "State",
     "Stopped",
+    "Stretch",
     "StudySpec",
     "Trial",
+    "schedule_of",
 ]

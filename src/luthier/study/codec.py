@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import cache
 from typing import Any
 
@@ -73,11 +73,13 @@ def spec_from_json(data: Any, budget: Budget) -> StudySpec:
 
 
 def budget_to_json(budget: Budget) -> dict[str, Any]:
-    """The budget as JSON. `until` is written only where it says something: other budgets read as they ever did."""
-    said = {name: scalar_to_json(value) for name, value in asdict(budget).items()}
-    if budget.until is None:
-        del said["until"]
-    return said
+    """The budget as JSON. Later fields are written only where they say something: other budgets read as they ever did."""
+    later = {f.name: f.default for f in fields(budget) if f.name in ("until", "cost", "currency", "deadline")}
+    return {
+        name: scalar_to_json(value)
+        for name, value in asdict(budget).items()
+        if name not in later or value != later[name]
+    }
 
 
 def budget_to_text(budget: Budget) -> str:

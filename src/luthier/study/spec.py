@@ -133,19 +133,36 @@ class Budget:
 
     `trials` counts trials that ended, whatever way; `seconds` the time in which an engine worked on
     the study; `failures` trials that failed; `target` ends it when the best value is as good as that; `until="noise"` when
-    the most that more trials could gain is less than the noise they are compared through, and a fifth of the trials and
-    seconds, where they are limited, is used.
+    the most that more trials could gain is less than the noise they are compared through, `until=0.001` when it is less than that in
+    units of the objective, and a fifth of the trials and seconds, where they are limited, is used. `cost` is what all trials
+    together may cost, in `currency`: a metric that they return or report, or "seconds" of workers. `deadline` is a time, in
+    seconds since 1970.
     """
 
     trials: int | None = None
     seconds: float | None = None
     failures: int | None = None
     target: float | None = None
-    until: Literal["noise"] | None = None
+    until: Literal["noise"] | float | None = None
+    cost: float | None = None
+    currency: str = "seconds"
+    deadline: float | None = None
 
     def __post_init__(self) -> None:
-        if self.until not in (None, "noise"):
-            raise InvalidStudy(f"until is {self.until!r}. Use 'noise', or leave it out.")
+        if self.until not in (None, "noise") and not (_finite(self.until) and float(self.until) > 0):
+            raise InvalidStudy(
+                f"until is {self.until!r}. Use 'noise', a gain above 0 that is too little, or leave it out."
+            )
+        if self.cost is not None and not (_finite(self.cost) and self.cost > 0):
+            raise InvalidStudy(
+                f"the cost is {self.cost!r}. Use a number above 0, as in cost={{'seconds': 3600}}."
+            )
+        if not isinstance(self.currency, str) or not self.currency.strip():
+            raise InvalidStudy(
+                f"the cost is counted in {self.currency!r}. Name a metric that trials return, or 'seconds'."
+            )
+        if self.deadline is not None and not _finite(self.deadline):
+            raise InvalidStudy(f"the deadline is {self.deadline!r}. Use seconds since 1970.")
         for name in ("trials", "failures"):
             value = getattr(self, name)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
@@ -158,7 +175,7 @@ class Budget:
     @property
     def endless(self) -> bool:
         """Whether nothing but an exhausted space or a person ends the study."""
-        return all(getattr(self, f.name) is None for f in fields(self))
+        return all(getattr(self, f.name) is None for f in fields(self) if f.name != "currency")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ r"""Trial: one configuration, its attempts and how it ended - and the moves that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -129,6 +130,19 @@ class Trial:
         if self.started is None or self.ended is None:
             return None
         return self.ended - self.started
+
+    def cost(self, currency: str, now: float) -> float:
+        """What the trial cost so far: the latest value that it said of a metric, or the seconds of its latest attempt, up to `now` if it
+        runs. What has no number cost nothing.
+        """
+        if currency == "seconds":
+            until = now if self.state is State.RUNNING else self.ended
+            return 0.0 if self.started is None or until is None else max(0.0, until - self.started)
+        said = self.metrics.get(currency)
+        if said is None:
+            reported = self.reported(currency)
+            said = reported[max(reported)] if reported else 0.0
+        return said if math.isfinite(said) else 0.0
 
     def reported(self, metric: str) -> dict[int, float]:
         """What the trial reported of a metric, by step."""

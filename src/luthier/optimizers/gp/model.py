@@ -349,6 +349,14 @@ class Posterior:
         variance = self.signal * (1.0 + trend_variance(trend)) - explained
         return self.mean + mean, np.maximum(variance, 1e-12)
 
+    def drawn(self, features: Floats, count: int, rng: np.random.Generator) -> Floats:
+        """Functions drawn from what is believed, without noise, at each row; shape (count, rows)."""
+        points = self.scales.embed(features)
+        across = self._between(points, self.points) @ self._whiten.T
+        covariance = self._between(points, points) - across @ across.T
+        mean, _ = self.predict_at(points)
+        return np.asarray(mean + rng.standard_normal((count, len(points))) @ cholesky(covariance).T)
+
     def _between(self, one: Floats, other: Floats) -> Floats:
         covariance = kernel(one, other, self.scales.width)
         covariance *= self.signal

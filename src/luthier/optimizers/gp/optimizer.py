@@ -95,7 +95,7 @@ class Process:
     """The optimiser itself: it may propose a point again where all the points it can think of were tried."""
 
     def __init__(self, problem: Problem, settings: GP) -> None:
-        self._problem = problem
+        self.problem = problem
         fidelity = problem.fidelity
         self.codes = Codes(problem.space, levels=fidelity is not None)
         self._levels = None if fidelity is None else Levels(fidelity)
@@ -104,6 +104,7 @@ class Process:
         self._sequence = Sequence01(parameters)
         self._scramble: int | None = None
         self._told = 0
+        self._full = 0
         self._usable = _Table(parameters, len(self.codes.axes.groups))
         self._failed = _Table(parameters, len(self.codes.axes.groups))
         self._seen: list[int] = []
@@ -117,7 +118,7 @@ class Process:
     def tell(self, finished: Sequence[Trial]) -> None:
         if not finished:
             return
-        self._told += len(finished)
+        self._told += _begun(finished)
         if self._scramble is None:
             self._scramble = _noted(finished)
         codes = self.codes
@@ -125,7 +126,7 @@ class Process:
         active = ~np.isnan(rows)
         features = codes.features(rows, active)
         keys = codes.keys(rows, active).tolist()
-        if not self._problem.objective.noisy:  # there a point may be tried again
+        if not self.problem.objective.noisy:  # there a point may be tried again
             self._seen += keys
         for i, trial in enumerate(finished):
             loss = self._loss(trial)
@@ -140,8 +141,9 @@ class Process:
                     loss = math.nan
             if trial.state is State.STOPPED and math.isnan(loss):
                 continue
-            good = math.isfinite(loss) and (not trial.metrics or self._problem.feasible(trial.metrics))
+            good = math.isfinite(loss) and (not trial.metrics or self.problem.feasible(trial.metrics))
             if math.isfinite(loss):
+                self._full += features[i, -1] == 1.0
                 self._usable.add(rows[i], features[i], loss, good, trial.number)
             if not good:
                 self._failed.add(rows[i], features[i], loss, good, trial.number)
@@ -151,21 +153,21 @@ class Process:
     def _loss(self, trial: Trial) -> float:
         if trial.state is State.FAILED:
             return math.nan
-        objective = self._problem.objective
+        objective = self.problem.objective
         return objective.sign * trial.metrics.get(objective.metric, math.nan)
 
     def _values(self, trial: Trial, fidelity: Fidelity) -> dict[int, float]:
         """The losses of a trial at the levels that it got to."""
-        objective = self._problem.objective
+        objective = self.problem.objective
         found = reached(trial, fidelity, objective.metric)
         return {level: objective.sign * value for level, value in found.items() if math.isfinite(value)}
 
     # --- proposing ---------------------------------------------------------------------------
 
     def ask(self, pending: Sequence[Trial], rng: np.random.Generator) -> Proposal:
-        place, known = self._told + len(pending), len(self._usable)
+        place, known = self._told + _begun(pending), len(self._usable)
         if not self.codes.names:
-            return propose(self._problem, self._problem.space.sample(rng), by="gp", why="the only point")
+            return propose(self.problem, self.problem.space.sample(rng), by="gp", why="the only point")
         if known + len(pending) < self._initial or known < min(3, self._initial):
             return self._spread(place, pending, rng)
         with one_thread():
@@ -173,7 +175,7 @@ class Process:
             if belief is not None:
                 return self._modelled(belief, pending, place, rng)
         why = "all values are equal so far"
-        return propose(self._problem, self._problem.space.sample(rng), by="random", why=why)
+        return propose(self.problem, self.problem.space.sample(rng), by="random", why=why)
 
     def _spread(self, place: int, pending: Sequence[Trial], rng: np.random.Generator) -> Proposal:
         """A point of Sobol's sequence, beginning in the middle; every value of a Choice has its turn.
@@ -193,7 +195,7 @@ class Process:
             turns = np.random.default_rng([scramble, int(i)]).permutation(codes.categories[i])
             row[i] = turns[place % len(turns)]
         why = f"the first {self._initial} points"
-        return propose(self._problem, codes.decode(row), by="gp", why=why, scramble=scramble)
+        return propose(self.problem, codes.decode(row), by="gp", why=why, scramble=scramble)
 
     def _modelled(
         self, belief: Belief, pending: Sequence[Trial], place: int, rng: np.random.Generator
@@ -222,7 +224,7 @@ class Process:
         found, _ = acquire.maximise(score, looked, starts, seen)
         if not len(found):
             why = "all points it could think of were tried"
-            return propose(self._problem, self._problem.space.sample(rng), by="random", why=why)
+            return propose(self.problem, self.problem.space.sample(rng), by="random", why=why)
         return self._explained(found[0], belief)
 
     def _filled(self, chosen: Ints, rng: np.random.Generator) -> Floats:
@@ -243,7 +245,8 @@ class Process:
             mean, variance = conditioned.predict_at(known)
             first = np.argmin(np.where(good, mean - 1.8 * np.sqrt(variance), np.inf))
             return Mixture([conditioned]), acquire.pure_exploration(float(mean[first]))
-        if place % 4 == 0 and place < OPTIMISTIC:
+        early = place < OPTIMISTIC or (self._levels is not None and self._full < OPTIMISTIC)
+        if place % 4 == 0 and early:
             return Mixture([posterior.given(waiting)]), acquire.lower_bound(REACH)
         best = np.array([_least(belief, posterior, good, waiting) for posterior in belief.posteriors])
         return Mixture([p.given(waiting) for p in belief.posteriors]), acquire.expected_improvement(best)
@@ -267,10 +270,10 @@ class Process:
         loss, sd = _losses(belief, mean, variance)
         tag: dict[str, Scalar] = {
             "why": f"exploit near #{nearest}" if near else "explore",
-            "mean": _six(self._problem.objective.sign * float(loss[0])),
+            "mean": _six(self.problem.objective.sign * float(loss[0])),
             "sd": _six(float(sd[0])),
         }
-        return propose(self._problem, self.codes.decode(row), by="gp", **tag)
+        return propose(self.problem, self.codes.decode(row), by="gp", **tag)
 
     def predict(self, rows: Sequence[Params]) -> tuple[Floats, Floats]:
         """Mean and standard deviation of what a trial at each point would measure; shapes (rows,). NaN before the model is
@@ -295,7 +298,7 @@ class Process:
                     z = mean + np.sqrt(variance + posterior.noise) * slices
                     pooled.append(belief.warped.inverse(z))
         losses = np.vstack(pooled)
-        return self._problem.objective.sign * losses.mean(axis=0), losses.std(axis=0)
+        return self.problem.objective.sign * losses.mean(axis=0), losses.std(axis=0)
 
     def in_full(self, points: Sequence[Params]) -> tuple[Floats, Floats] | None:
         """Mean and standard deviation of the loss of trainings in full, free of noise, on the scale of the model; None before it is
@@ -497,6 +500,11 @@ def _least(belief: Belief, posterior: Posterior, good: Bools, waiting: Floats) -
 def _indifferent(mean: Floats, variance: Floats) -> tuple[Floats, Floats, Floats]:
     """Where nothing is feasible yet, only the chance of that counts."""
     return np.zeros_like(mean), np.zeros_like(mean), np.zeros_like(mean)
+
+
+def _begun(trials: Sequence[Trial]) -> int:
+    """How many of the trials are no continuation of another one."""
+    return sum(trial.parent is None for trial in trials)
 
 
 def _noted(trials: Sequence[Trial]) -> int | None:
