@@ -203,6 +203,9 @@ ALGORITHMS: Kind[Algorithm] = Kind(
         "cmaes": "luthier.optimizers.cmaes:CMAES",
         "de": "luthier.optimizers.de:DE",
         "freeze-thaw": "luthier.optimizers.thaw:FreezeThaw",
+        "pbt": "luthier.optimizers.population:PBT",
+        "pb2": "luthier.optimizers.pb2:PB2",
+        "replay": "luthier.optimizers.replay:Replay",
     },
 )
 

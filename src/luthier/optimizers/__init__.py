@@ -7,8 +7,11 @@ from luthier.optimizers.de import DE
 from luthier.optimizers.evolution import Evolution
 from luthier.optimizers.gp import GP
 from luthier.optimizers.grid import Grid
+from luthier.optimizers.pb2 import PB2
+from luthier.optimizers.population import PBT
 from luthier.optimizers.quasirandom import Sobol
 from luthier.optimizers.random import Random
+from luthier.optimizers.replay import Replay
 from luthier.optimizers.thaw import FreezeThaw
 from luthier.optimizers.tpe import TPE
 from luthier.optimizers.wrap import merit, unique, usable
@@ -23,7 +26,10 @@ __all__ = [
     "FreezeThaw",
     "Grid",
     "Optimizer",
+    "PB2",
+    "PBT",
     "Random",
+    "Replay",
     "Sobol",
     "TPE",
     "merit",
