@@ -222,7 +222,7 @@ def test_the_p_value_is_scipys() -> None:
 
 
 def test_asha_keeps_the_best_third_of_five_or_more_at_a_rung() -> None:
-    policy = Halving(rungs=[3, 9])
+    policy = Halving(rungs=[3, 9], trend=0)
     history = study(*flat(1, 2, 3, steps=9), stopped(3, [0, 0, 4]), stopped(4, [0, 0]))
     five = running(5, [0.0, 0.0, 2.5])
     assert policy.judge(five, history) == (
@@ -233,6 +233,20 @@ def test_asha_keeps_the_best_third_of_five_or_more_at_a_rung() -> None:
     assert policy.judge(running(5, [9.0, 9.0, 9.0, 9.0]), history) is None  # passed before
     four = study(*flat(1, 2, 3, steps=9))
     assert policy.judge(running(5, [9.0, 9.0, 9.0]), four) is None
+
+
+def test_asha_ranks_by_where_trials_are_heading_and_lets_the_best_value_go_on() -> None:
+    # Three that stand still, and one that came from 3 to 2.4 since step 2: 2.4 - 0.75 * 0.6 = 1.95.
+    history = study(*flat(1, 2, 3), completed(3, [3, 3, 3, 2.4]))
+    policy = Halving(rungs=[4])
+    assert policy.judge(running(4, [9, 3, 3, 2.2]), history) is None  # 2.2 - 0.75 * 0.8 = 1.6, the second
+    assert policy.judge(running(4, [9, 3, 3, 2.3]), history) is None  # 1.775
+    assert policy.judge(running(4, [9, 2.5, 3, 2.3]), history) == (
+        "rank 4 of 5 at step 4, 2.15 with its trend from 2.3 is 0.2 behind the cut at 1.95 (the best 2 go on)"
+    )
+    assert "rank 3 of 5" in str(Halving(rungs=[4], trend=0).judge(running(4, [9, 3, 3, 2.2]), history))
+    # The best one has got worse: by its trend it is the fourth.
+    assert policy.judge(running(4, [0.0, 0.0, 0.0, 0.9]), study(*flat(1, 1.1, 1.2, 1.3))) is None
 
 
 def test_asha_has_rungs_at_a_sixth_and_a_half_of_a_training() -> None:
@@ -400,6 +414,7 @@ def test_a_policy_names_its_metric_in_a_study_of_several_objectives() -> None:
         (lambda: Patience(MedianStopping, 1), "Write MedianStopping()"),  # type: ignore[arg-type]
         (lambda: Wilcoxon(p=1.5), "p is 1.5"),
         (lambda: Halving(factor=1), "factor is 1"),
+        (lambda: Halving(trend=-1), "trend is -1"),
         (lambda: Halving(rungs=[3, 2]), "Use ascending steps above 0"),
         (lambda: Halving(rungs=[]), "Use ascending steps above 0"),
         (lambda: Halving(high=9, rungs=[3]), "rungs are given, and low or high"),

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from luthier.errors import InvalidStudy
 from luthier.stopping.settings import is_number, judged, metric_of, number, objective_of, whole
-from luthier.stopping.tracks import Field, Since, behind, field_of
+from luthier.stopping.tracks import Field, Since, Track, behind, field_of
 from luthier.study import Goal, History, Problem, Trial
 
 FIRST = 6
@@ -24,13 +24,16 @@ class Halving:
     had at that rung, its own included, whatever became of them: of m it goes on as one of the best ceil(m / factor), of equal ones that
     with the lower number; with fewer than `minimum` all go on. L. Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020.
 
+    What is ranked is the value and `trend` times what was gained since half as many steps, since slow learners are the ones that are lost;
+    the one with the best value goes on in any case. `trend=0` is the rule as published.
+
     Rungs are at low, low * factor, ... below `high`, the last step of a full training: that of the study's fidelity if it is not given, or
     else the furthest that a completed trial came, and until there is one nothing is stopped. `low` is a sixth of it, so by default there
     are two, at R/6 and R/2. Or say where: `rungs` = [9, 27]. They are the interval and the delay of this policy.
 
     Others begin sooner: Ray (max_t 100, grace_period 1, reduction_factor 4) and Optuna's SuccessiveHalvingPruner (a hundredth of the
-    first trial's steps, reduction_factor 4, a first trial alone at a rung goes on, no minimum). Both lose the best trial of most studies on curves
-    that cross (docs/stopping.md). `Halving(low=1, high=100, factor=4, minimum=1)` is theirs, but for rounding: of m they keep floor(m / factor), at least 1.
+    first trial's steps, reduction_factor 4, no minimum). Both lose the best trial of most studies on curves that cross (docs/stopping.md).
+    `Halving(low=1, high=100, factor=4, minimum=1, trend=0)` is theirs, but for rounding: of m they keep floor(m / factor), at least 1.
     """
 
     high: float | None = None
@@ -38,6 +41,7 @@ class Halving:
     factor: float = 3.0
     rungs: Sequence[float] | None = None
     minimum: int = 5
+    trend: float = 0.75
     metric: str | None = None
     goal: Goal | None = None
 
@@ -52,6 +56,7 @@ class Halving:
             )
         number("factor", self.factor, "a number above 1, as in factor=3", low=math.nextafter(1, 2))
         whole("minimum", self.minimum, 1)
+        number("trend", self.trend, "a number of at least 0; 0 goes by the values alone", low=0)
         if self.rungs is not None:
             self._check_rungs(self.rungs)
             object.__setattr__(self, "rungs", tuple(self.rungs))  # JSON knows only lists
@@ -87,17 +92,28 @@ class Halving:
             place = mine.since(rung)
             if place is None or mine.steps[place] != step:
                 continue  # it passed this one before
-            own = mine.losses[place]
-            ranking = field.ranking(Since(rung), mine)
-            size, rank = len(ranking), ranking.rank(own, trial.number)
-            stay = math.ceil(size / self.factor)
-            if size >= self.minimum and rank > stay:
-                cut, _ = ranking[stay - 1]
-                return (
-                    f"rank {rank} of {size} at step {step}, {field.say(own)} is {behind(own, cut)} the cut at {field.say(cut)} "
-                    f"(the best {stay} go on)"
-                )
+            reason = self._judge_at(rung, mine, field)
+            if reason is not None:
+                return reason
         return None
+
+    def _judge_at(self, rung: float, mine: Track, field: Field) -> str | None:
+        reading, value = Since(rung, self.trend), Since(rung)
+        own, now = reading(mine), value(mine)
+        assert own is not None and now is not None  # it is at the rung  # noqa: PT018
+        ranking = field.ranking(reading, mine)
+        size, rank = len(ranking), ranking.rank(own, mine.number)
+        stay = math.ceil(size / self.factor)
+        if size < self.minimum or rank <= stay:
+            return None
+        if self.trend and field.ranking(value, mine).rank(now, mine.number) == 1:
+            return None
+        cut, _ = ranking[stay - 1]
+        trend = f" with its trend from {field.say(now)}" if own != now else ""
+        return (
+            f"rank {rank} of {size} at step {mine.steps[-1]}, {field.say(own)}{trend} is {behind(own, cut)} "
+            f"the cut at {field.say(cut)} (the best {stay} go on)"
+        )
 
     def _rungs(self, field: Field, problem: Problem) -> Sequence[float]:
         if self.rungs is not None:

@@ -103,13 +103,21 @@ class MeanOf:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """The loss of the first report at a step or after it."""
+    """The loss of the first report at a step or after it, less `trend` times what was gained since half as many steps."""
 
-    since: float
+    step: float
+    trend: float = 0.0
 
     def __call__(self, track: Track) -> float | None:
-        place = track.since(self.since)
-        return None if place is None else track.losses[place]
+        place = track.since(self.step)
+        if place is None:
+            return None
+        loss = track.losses[place]
+        half = bisect_right(track.steps, track.steps[place] / 2) - 1
+        if not self.trend or half < 0:
+            return loss
+        gain = track.losses[half] - loss
+        return loss - self.trend * gain if math.isfinite(gain) else loss
 
 
 @dataclass(frozen=True, slots=True)
