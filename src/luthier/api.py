@@ -47,7 +47,7 @@ from luthier.objectives.context import Task
 from luthier.objectives.crossval import CrossValidation
 from luthier.objectives.folds import Predictions
 from luthier.objectives.function import as_task, metrics_of
-from luthier.optimizers.base import Algorithm, pauses
+from luthier.optimizers.base import Algorithm, pauses, total
 from luthier.plots import Plots
 from luthier.progress import display, saying
 from luthier.result import (
@@ -74,10 +74,12 @@ from luthier.study import (
     Objective,
     Problem,
     Proposal,
+    Schedule,
     State,
     Stopped,
     StudySpec,
     Trial,
+    schedule_of,
 )
 from luthier.study.pareto import front
 from luthier.summary import overlap_in_facts, overlap_of, trial_of, worth
@@ -203,7 +205,13 @@ def tune(
             about = {"function": _path(objective)}
     for point in start:
         space.check(point)
-    if budget.endless and not _is_grid(algorithm) and before.endless:
+    own = total(algorithm, Problem(space, objectives, fidelity=fidelity))
+    if own is not None and budget.trials is not None and budget.trials < own + len(points):
+        raise InvalidStudy(
+            f"{algorithm!r} takes {own + len(points)} trials, and trials={budget.trials} ends it before a training is complete. "
+            "Leave trials out: the study ends by itself."
+        )
+    if budget.endless and own is None and not _is_grid(algorithm) and before.endless:
         raise InvalidStudy(
             "the study would never end. Give it a budget: trials=100, seconds=600, seconds='auto' or target=0.01."
         )
@@ -525,6 +533,21 @@ class Study:
         """
         mean, sd = predict(self.history, [params])
         return float(mean[0]), float(sd[0])
+
+    def schedule(self, trial: Trial | int | None = None) -> Schedule:
+        """With which parameters the training was led that ended in a trial, by default the best, from step to step: where it went on
+        from another one's checkpoint (`parent`), with those of that one before. `Replay(study.schedule())` trains so again.
+
+        Raises LuthierError where the study has no fidelity.
+        """
+        fidelity = self.spec.problem.fidelity
+        if fidelity is None:
+            raise LuthierError(
+                f"study {self.name!r} has no fidelity, so each of its trials is a training with the same parameters all along: "
+                "its `params`."
+            )
+        wanted = self.best.number if trial is None else trial if isinstance(trial, int) else trial.number
+        return schedule_of(self.trials, trial_of(self, wanted).number, fidelity.high)
 
     def slice(self, name: str) -> Slice:
         """The objective along one parameter, on average over the others: values, mean, standard deviation, trials."""

@@ -179,6 +179,46 @@ def result(
         study.close()
 
 
+@click.command(epilog="Examples:  luthier schedule net      luthier schedule net 97 --json > winner.json")
+@click.argument("name")
+@click.argument("trial", type=int, required=False)
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a column for every parameter.")
+@store_option
+@json_option
+def schedule(name: str, trial: int | None, as_csv: bool, store: str | None, as_json: bool) -> None:
+    """Show with which parameters a training was led, from step to step.
+
+    It is the training that ended in TRIAL, by default the best. As JSON: a list of objects with from, to, params and trial, which
+    the algorithm "replay" takes as its option schedule.
+    """
+    from luthier.api import load
+    from luthier.errors import InvalidStudy
+    from luthier.summary import plain
+
+    if as_csv and as_json:
+        raise InvalidStudy("--csv and --json are both given. Choose one.")
+    study = load(name, store)
+    try:
+        found = study.schedule(trial)
+    finally:
+        study.close()
+    if as_json:
+        print_json(plain(found.to_json()))
+    elif as_csv:
+        click.echo(found.to_csv(), nl=False)
+    else:
+        head, *lines = csv.reader(found.to_csv().splitlines())
+        print_table(head, [[_cut(cell) for cell in line] for line in lines])
+
+
+def _cut(cell: str) -> str:
+    """A number in a table: four digits."""
+    try:
+        return f"{float(cell):.4g}"
+    except ValueError:
+        return cell
+
+
 @click.command(epilog="Example:  luthier replay svc 33")
 @click.argument("name")
 @click.argument("trial", type=int)

@@ -21,6 +21,7 @@ COMMANDS = {
     "trials": "luthier.cli.look:trials",
     "files": "luthier.cli.files:files",
     "logs": "luthier.cli.logs:logs",
+    "schedule": "luthier.cli.look:schedule",
     "compare": "luthier.cli.look:compare",
     "result": "luthier.cli.look:result",
     "importance": "luthier.cli.plot:importance",

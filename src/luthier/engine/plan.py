@@ -121,7 +121,7 @@ def ending(s: Situation) -> End | None:
     if b.trials is not None and s.ended >= b.trials:
         return End("complete", f"{s.ended} of {b.trials} trials are done")
     if s.exhausted and s.ended == s.total:
-        return End("exhausted", f"every point of the space has been tried, in {s.total} trials")
+        return End("exhausted", f"nothing is left to try, after {s.total} trials")
     if s.enough is not None and s.seconds >= SHARE * (b.seconds or 0.0):
         return End("complete", s.enough)
     if s.interrupted:

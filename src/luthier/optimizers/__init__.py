@@ -1,7 +1,7 @@
 """What to try next: algorithms as settings, and the optimisers that are started from them."""
 
 from luthier.optimizers.auto import Auto
-from luthier.optimizers.base import Algorithm, Optimizer, pauses
+from luthier.optimizers.base import Algorithm, Optimizer, pauses, total
 from luthier.optimizers.cmaes import CMAES
 from luthier.optimizers.de import DE
 from luthier.optimizers.evolution import Evolution
@@ -34,6 +34,7 @@ __all__ = [
     "TPE",
     "merit",
     "pauses",
+    "total",
     "unique",
     "usable",
 ]

@@ -9,7 +9,7 @@ and any decision can be replayed. `luthier.testing.OptimizerContract` holds ever
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -38,6 +38,7 @@ class Algorithm(Protocol):
     """A frozen dataclass of JSON-able settings: `Evolution(population=50)`.
 
     One that itself decides how far each trial is trained, where the problem has a fidelity, says `pauses: ClassVar[bool] = True`.
+    One that ends by itself has a method `total(problem)`: after how many trials.
     """
 
     def start(self, problem: Problem) -> Optimizer:
@@ -48,3 +49,12 @@ class Algorithm(Protocol):
 def pauses(algorithm: Algorithm) -> bool:
     """Whether the algorithm itself decides how far each trial is trained, so that nothing else needs to stop them."""
     return bool(getattr(algorithm, "pauses", False))
+
+
+def total(algorithm: Algorithm, problem: Problem) -> int | None:
+    """After how many trials the algorithm ends by itself, having answered; None where it would go on or does not say.
+
+    Raises InvalidStudy for a problem it cannot work on.
+    """
+    count: Any = getattr(algorithm, "total", None)
+    return None if count is None else int(count(problem))
