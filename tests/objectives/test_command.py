@@ -148,9 +148,12 @@ def test_the_fidelity_goes_by_its_name(tmp_path: Path) -> None:
             "{trial.fidelity}",
         ]
     ).measured_by(["loss"], "epochs")
-    command.check(SPACE)
+    assert command.check(lt.Space()) == []
     job = Job(0, 1, {"lr": 0.1}, seed=1, fidelity=27.0, workdir=str(tmp_path))
     assert worker.run(command, job, "loss", lambda _: None) == Completed({"loss": 2727.0})
+    assert json.loads((tmp_path / "params.json").read_text()) == {"lr": 0.1, "epochs": 27}
+    (note,) = Command("bash").measured_by(["loss"], "epochs").check(lt.Space())
+    assert note.startswith("the command has no placeholder for epochs")
 
 
 def test_it_runs_where_it_is_told_to(run: Run, tmp_path: Path) -> None:
@@ -353,6 +356,16 @@ def test_what_is_left_in_the_background_does_not_hold_it_up(run: Run) -> None:
     assert ran.metrics == {"loss": 1.0}
     assert monotonic() - began < 10
     assert is_gone(int(ran.log.split()[0]))
+
+
+def test_what_is_said_behind_the_report_that_ends_it_counts_as_well(run: Run) -> None:
+    lines = "".join(f"luthier: step={step} loss={step}\\n" for step in range(1, 50))
+    ran = run(
+        script(f"import time; print('{lines}', end='', flush=True); time.sleep(60)"),
+        told=lambda reports: "hopeless" if reports else None,
+    )
+    assert ran.outcome == Stopped("hopeless")
+    assert len(ran.reports) == 49
 
 
 def test_told_to_end_it_may_tidy_up(run: Run) -> None:

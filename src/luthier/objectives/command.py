@@ -11,9 +11,10 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from difflib import get_close_matches
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -22,7 +23,7 @@ from luthier.errors import InvalidStudy, ObjectiveError, Stop, did_you_mean
 from luthier.objectives import family, placeholders, programs
 from luthier.objectives.context import Context
 from luthier.objectives.metrics import Listener, MLflow, Pattern, Said, Source, Tail, likely, pattern_for
-from luthier.space import Space
+from luthier.space import Params, Space
 from luthier.study import Failed, Lost
 
 LOG = "output.log"
@@ -191,10 +192,13 @@ class Command:
 
     def _filled(self, context: Context, folder: Path) -> tuple[list[str], dict[str, str]]:
         """The words and the environment of a trial; writes the file of its parameters."""
-        params = dict(context.params)
-        restored = context.restored
         fidelity = context.fidelity
         whole = int(fidelity) if fidelity is not None and float(fidelity).is_integer() else fidelity
+        params = dict(context.params)
+        if self.fidelity is not None and whole is not None:
+            params[self.fidelity] = whole
+        _write_json(folder / PARAMS, params)
+        restored = context.restored
         trial = {
             "number": str(context.number),
             "attempt": str(context.attempt),
@@ -203,37 +207,32 @@ class Command:
             "workdir": str(folder),
             "checkpoint": None if restored is None else str(restored.absolute()),
         }
+        return self._words(params, trial, folder), self._environment(params, trial, folder)
+
+    def _words(self, params: Params, trial: Mapping[str, str | None], folder: Path) -> list[str]:
         values = {name: placeholders.text_of(value) for name, value in params.items()}
         values |= {f"trial.{name}": value for name, value in trial.items()}
-        values |= {placeholders.PARAMS_FILE: str(folder / PARAMS)}
-        if self.fidelity is not None:
-            values[self.fidelity] = trial["fidelity"]
-        _write_json(folder / PARAMS, params)
-
+        values[placeholders.PARAMS_FILE] = str(folder / PARAMS)
         placed = {name for word in self.words for name in placeholders.names_in(word)}
         rest = placeholders.options(params, [name for name in params if name not in placed])
         if self.shell:
-            words = ["/bin/sh", "-c", placeholders.filled_for_shell(self.words[0], values, rest)]
-        else:
-            words = placeholders.filled(self.words, values, rest)
+            return ["/bin/sh", "-c", placeholders.filled_for_shell(self.words[0], values, rest)]
+        return placeholders.filled(self.words, values, rest)
 
-        inherited = {
+    def _environment(self, params: Params, trial: Mapping[str, str | None], folder: Path) -> dict[str, str]:
+        inherited = {  # but for what a trial that we run in may have
             name: value
             for name, value in os.environ.items()
             if not name.startswith("LUTHIER_PARAM") and name not in ("LUTHIER_FIDELITY", "LUTHIER_CHECKPOINT")
         }
         given = {
             **{placeholders.variable(name): placeholders.text_of(value) for name, value in params.items()},
+            **{f"LUTHIER_{name.upper()}": value for name, value in trial.items() if name != "number"},
+            "LUTHIER_TRIAL": trial["number"],
             "LUTHIER_PARAMS": str(folder / PARAMS),
             "LUTHIER_METRICS": str(folder / REPORTS),
-            "LUTHIER_TRIAL": trial["number"],
-            "LUTHIER_ATTEMPT": trial["attempt"],
-            "LUTHIER_SEED": trial["seed"],
-            "LUTHIER_WORKDIR": trial["workdir"],
-            "LUTHIER_FIDELITY": trial["fidelity"],
-            "LUTHIER_CHECKPOINT": trial["checkpoint"],
         }
-        env = {
+        return {
             "PYTHONUNBUFFERED": "1",  # what Python prints shall be seen while it runs
             **self._for_mlflow(folder),
             **inherited,
@@ -241,7 +240,6 @@ class Command:
             **{name: value for name, value in given.items() if value is not None},
             "PATH": programs.search_path({**inherited, **self.env}),
         }
-        return words, env
 
     def _for_mlflow(self, folder: Path) -> dict[str, str]:
         """Where MLflow writes by default: files in the work folder, which its newer versions have to be allowed, if metrics are
@@ -275,16 +273,12 @@ class Command:
         """Wait for the end, passing on what is said; the reason where the trial was told to end before."""
         stopped: str | None = None
         with _watched(process) as waited:
-            for look in _counted():
+            for look in count(1):
                 if waited(LOOK_SECONDS):
                     break
-                try:
-                    if context.told is not None:
-                        raise Stop(context.told)
-                    for said in listener.hear(printed_only=look % FILES_EVERY != 0):
-                        _pass_on(said, context, listener, self.cwd)
-                except Stop as stop:
-                    stopped = str(stop)
+                new = listener.hear(printed_only=look % FILES_EVERY != 0)
+                stopped = self._pass_on(new, listener, context) or context.told
+                if stopped is not None:
                     self._end(process, waited, mark)
                     break
             if stopped is not None:
@@ -293,10 +287,35 @@ class Command:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        for said in listener.hear(final=True):
-            with contextlib.suppress(Stop):  # it has ended, and all that it said shall be kept
-                _pass_on(said, context, listener, self.cwd)
+        # Told to end only now, it has come to its result all the same.
+        self._pass_on(listener.hear(final=True), listener, context)
         return stopped
+
+    def _pass_on(self, heard: Iterable[Said], listener: Listener, context: Context) -> str | None:
+        """Pass on all of it; the reason where the trial is told to end at that."""
+        reason: str | None = None
+        for said in heard:
+            try:
+                if said.checkpoint is not None:
+                    self._save(said.checkpoint, listener, context)
+                elif said.step is not None:
+                    context.report(said.step, said.metrics)
+            except Stop as stop:
+                reason = str(stop)
+        return reason
+
+    def _save(self, path: str, listener: Listener, context: Context) -> None:
+        """Hand over a checkpoint; where that cannot be the training goes on, and a later one may be kept."""
+        folders = [Path(self.cwd or "."), context.workdir]
+        found = next((folder / path for folder in folders if (folder / path).exists()), None)
+        if found is None:
+            where = f"neither in {folders[0].absolute()} nor in the work folder"
+            listener.note("checkpoint", f"the checkpoint {path!r} is {where}, so it was not kept.")
+            return
+        try:
+            context.checkpoint(found)
+        except ObjectiveError as error:
+            listener.note("checkpoint", f"the checkpoint {path!r} was not kept: {error}")
 
     def _end(self, process: subprocess.Popen[bytes], waited: Any, mark: str) -> None:
         """Ask it to end, and give it and what it started `grace` seconds."""
@@ -308,36 +327,6 @@ class Command:
             return
         while clock.now() < deadline and family.others(process.pid, mark):
             clock.sleep(LOOK_SECONDS)
-
-
-def _pass_on(said: Said, context: Context, listener: Listener, cwd: str | Path | None) -> None:
-    if said.checkpoint is not None:
-        reason = _saved(said.checkpoint, context, cwd)
-        if reason is not None:
-            listener.note("checkpoint", reason)
-        return
-    if said.step is not None:
-        context.report(said.step, said.metrics)
-
-
-def _saved(path: str, context: Context, cwd: str | Path | None) -> str | None:
-    """Hand over a checkpoint; why that cannot be."""
-    folders = [Path(cwd or "."), context.workdir]
-    found = next((folder / path for folder in folders if (folder / path).exists()), None)
-    if found is None:
-        return f"the checkpoint {path!r} is neither in {folders[0].absolute()} nor in the work folder, so it was not kept."
-    try:
-        context.checkpoint(found)
-    except ObjectiveError as error:  # the training goes on, and a later one may be kept
-        return f"the checkpoint {path!r} was not kept: {error}"
-    return None
-
-
-def _counted() -> Iterator[int]:
-    look = 0
-    while True:
-        look += 1
-        yield look
 
 
 @contextlib.contextmanager

@@ -57,7 +57,8 @@ def names_in(text: str) -> list[str]:
 
 def check(words: Sequence[str], space: Space, fidelity: str | None, *, shell: bool) -> list[str]:
     """The parameters that have no placeholder. Raises ObjectiveError for a placeholder that means nothing."""
-    known = [*space, *TRIAL, PARAMS_FILE, REST, *([fidelity] if fidelity else [])]
+    params = [*space, *([fidelity] if fidelity else [])]
+    known = [*params, *TRIAL, PARAMS_FILE, REST]
     used: set[str] = set()
     for i, word in enumerate(words):
         for name in names_in(word):
@@ -70,7 +71,9 @@ def check(words: Sequence[str], space: Space, fidelity: str | None, *, shell: bo
             if name in space and _may_be_absent(space, name) and not shell:
                 _check_option(words, i, name)
             used.add(name)
-    return [] if REST in used else [name for name in space if name not in used]
+    if fidelity is not None and "trial.fidelity" in used:
+        used.add(fidelity)
+    return [] if REST in used else [name for name in params if name not in used]
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:
