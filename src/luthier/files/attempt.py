@@ -88,15 +88,11 @@ class AttemptFiles:
         self._temporary: list[Path] = []
         self._at_work: Path | None = None
         self._folder: Path | None = None if place is None else Path(place.folder)
-        self._count = 0
-        self.restored: Checkpoint | None = self._to_restore()
-
-    def _to_restore(self) -> Checkpoint | None:
-        if self._place is None:
-            return None
-        folders = [self._place.folder, self._place.parent]
-        found = [checkpoints(Path(folder))[-1:] for folder in folders if folder is not None]
-        return next((last for some in found for last in some), None)
+        mine = [] if self._folder is None else checkpoints(self._folder)
+        self._count = max((found.count for found in mine if found.attempt == attempt), default=0)
+        if not mine and place is not None and place.parent is not None:
+            mine = checkpoints(Path(place.parent))
+        self.restored: Checkpoint | None = mine[-1] if mine else None
 
     @property
     def workdir(self) -> Path:
@@ -198,7 +194,8 @@ def remove(path: Path) -> None:
 
 def leftovers(trial: Path) -> list[Path]:
     """What was on its way in or out of a trial's folder when somebody was killed."""
-    return [path for part in (CHECKPOINTS, ARTIFACTS) for path in (trial / part).glob(".*")]
+    parts = (trial / CHECKPOINTS, trial / ARTIFACTS)
+    return [path for part in parts if part.is_dir() for path in part.glob(".*")]
 
 
 def _given(path: Any, what: str) -> Path:

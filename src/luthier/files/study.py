@@ -118,12 +118,11 @@ class StudyFiles:
         self._measure(number)
 
     def _measure(self, number: int) -> int:
-        size = _bytes(self._of(number))
-        if size:
-            self._sizes[number] = size
-        else:
-            self._sizes.pop(number, None)
-        return size
+        """Look how much a trial takes; answers by how much more that is than before."""
+        before, now = self._sizes.pop(number, 0), _bytes(self._of(number))
+        if now:
+            self._sizes[number] = now
+        return now - before
 
     def _drop_all_but_best(self, history: History) -> None:
         trials = self._trials(history)
@@ -135,13 +134,12 @@ class StudyFiles:
 
     def _fit(self, history: History, quota: float) -> None:
         """Remove files until what is left fits, if need be."""
-        running = sum(_bytes(self._of(trial.number)) for trial in history.pending())
-        for path in self._superfluous(history):
-            if running + sum(self._sizes.values()) <= quota:
-                break
+        used = sum(self._sizes.values()) + sum(_bytes(self._of(trial.number)) for trial in history.pending())
+        for path in self._superfluous(history) if used > quota else ():
             remove(path)
-            self._measure(int(path.relative_to(self.root).parts[0]))
-        used = running + sum(self._sizes.values())
+            used += self._measure(int(path.relative_to(self.root).parts[0]))
+            if used <= quota:
+                break
         if used > quota and not self._full:
             self._say(
                 f"checkpoints and artifacts take {meter(used, quota)}, and what is left belongs to running trials and the best "
