@@ -40,8 +40,8 @@ def needed(history: History, *, promotable: bool) -> set[int]:
     """The trials that have not ended and the parents of these; with `promotable` also those that a proposal may yet
     go on from.
 
-    What an algorithm will go on from only it knows. It is surely among the last of their line: trials below the full fidelity, or members
-    of a population, that did not fail and have no child.
+    What an algorithm will go on from only it knows. It is surely among the last of their line: trials below the full fidelity
+    that did not fail and have no child; or, in a population, any that is as far as the member that is behind all others.
     """
     pending = history.pending()
     found = {trial.number for trial in pending} | {t.parent for t in pending if t.parent is not None}
@@ -56,7 +56,30 @@ def needed(history: History, *, promotable: bool) -> set[int]:
                 and trial.state is not State.FAILED
                 and not _in_full(trial, fidelity)
             }
+            found |= {trial.number for trial in _of_members(history) if not _in_full(trial, fidelity)}
     return found
+
+
+def _of_members(history: History) -> list[Trial]:
+    """The trials of a population (`luthier.optimizers.population`) that one of its members may yet go on from: whoever is behind may
+    take the place of another one, as that was when it was as far.
+    """
+    places = [
+        (member, generation, trial)
+        for trial in history
+        if isinstance(member := trial.tag.get("member"), int)
+        and isinstance(generation := trial.tag.get("generation"), int)
+    ]
+    furthest = dict.fromkeys((member for member, _, _ in places), 0)
+    for member, generation, trial in places:
+        if trial.state.ended:
+            furthest[member] = max(furthest[member], generation)
+    last = min(furthest.values(), default=0)
+    return [
+        trial
+        for _, generation, trial in places
+        if generation >= last and trial.state is not State.FAILED
+    ]
 
 
 def _in_full(trial: Trial, fidelity: Fidelity | None) -> bool:
