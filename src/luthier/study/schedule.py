@@ -101,6 +101,11 @@ def _stretch(entry: Any) -> Stretch:
             )
 
 
+def _short(amount: float) -> float:
+    """A whole number as such."""
+    return int(amount) if float(amount).is_integer() else amount
+
+
 def schedule_of(trials: Sequence[Trial], number: int, full: float) -> Schedule:
     """What led to trial `number`, by its parents; `full` is how far a trial without a fidelity of its own went.
 
@@ -110,7 +115,7 @@ def schedule_of(trials: Sequence[Trial], number: int, full: float) -> Schedule:
     at: int | None = number
     while at is not None:
         trial = trials[at]
-        end = full if trial.fidelity is None else trial.fidelity
+        end = _short(full if trial.fidelity is None else trial.fidelity)
         if found:
             found[0] = Stretch(end, found[0].end, found[0].params, found[0].trial)
         found.insert(0, Stretch(0, end, dict(trial.params), at))
