@@ -76,9 +76,7 @@ def _of_members(history: History) -> list[Trial]:
             furthest[member] = max(furthest[member], generation)
     last = min(furthest.values(), default=0)
     return [
-        trial
-        for _, generation, trial in places
-        if generation >= last and trial.state is not State.FAILED
+        trial for _, generation, trial in places if generation >= last and trial.state is not State.FAILED
     ]
 
 
