@@ -428,7 +428,9 @@ class Study:
     def complete(self) -> bool:
         """Whether the question is answered: the budget is used up, or nothing is left to try."""
         end = self._asker.end()
-        return end is not None and end.answered
+        if end is not None:
+            return end.answered
+        return (self.row.ended or "").startswith("exhausted")  # only who asks an optimiser finds that out
 
     def to_pandas(self) -> Any:
         """A DataFrame with a row per trial: number, state, parameters, metrics, reason, times."""
