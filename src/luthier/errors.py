@@ -105,6 +105,6 @@ def did_you_mean(wrong: object, known: Iterable[object]) -> str:
     near = get_close_matches(str(wrong), names, n=1, cutoff=0.6)
     if near:
         return f" Did you mean {near[0]!r}?"
-    if 0 < len(names) <= 12:
+    if 0 < len(names) <= 20:
         return f" There is: {', '.join(names)}."
     return ""

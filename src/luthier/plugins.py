@@ -149,7 +149,7 @@ class Kind(Generic[T]):
 
 
 def _holding(cls: type) -> set[str]:
-    """The fields that hold things of the same kind (`HOLDS_POLICIES`)."""
+    """The fields that hold things of the same kind (`HOLDS_POLICIES`, `HOLDS_ALGORITHM`)."""
     return {field.name for field in fields(cls) if field.metadata.get("holds")}
 
 
@@ -206,6 +206,10 @@ ALGORITHMS: Kind[Algorithm] = Kind(
         "pbt": "luthier.optimizers.population:PBT",
         "pb2": "luthier.optimizers.pb2:PB2",
         "replay": "luthier.optimizers.replay:Replay",
+        "asha": "luthier.optimizers.halving:ASHA",
+        "hyperband": "luthier.optimizers.halving:Hyperband",
+        "bohb": "luthier.optimizers.halving:BOHB",
+        "dehb": "luthier.optimizers.dehb:DEHB",
     },
 )
 

@@ -77,13 +77,14 @@ class _Thaw:
         pending = usable(pending, self._problem)
         begun = self._begun + sum(trial.parent is None for trial in pending)
         levels = self._fidelity.levels
-        if begun >= self._settings.initial:
+        proposal = self._new.ask(pending, rng) if begun < self._settings.initial else None
+        if proposal is None:
             trial, why = self._promising(pending)
             if trial is not None:
                 further = next(level for level in levels if level > (trial.fidelity or 0.0))
                 tag = {"by": "freeze-thaw", "why": why}
                 return Proposal(trial.params, fidelity=further, parent=trial.number, tag=tag)
-        proposal = self._new.ask(pending, rng)
+            proposal = self._new.ask(pending, rng)
         return None if proposal is None else replace(proposal, fidelity=levels[0])
 
     def _promising(self, pending: Sequence[Trial]) -> tuple[Trial | None, str]:
@@ -92,7 +93,7 @@ class _Thaw:
         paused = [t for key, t in self._last.items() if key not in running and self._pauses(t)]
         if not paused:
             return None, ""
-        finished = [t for t in self._last.values() if t.state is State.COMPLETED and not self._pauses(t)]
+        finished = [t for t in self._last.values() if self._measured(t) and self._fidelity.full(t.fidelity)]
         further = sum(trial.parent is not None for trial in pending)
         means, sds = self._believed(paused)
         if not finished:
@@ -109,7 +110,12 @@ class _Thaw:
 
     def _pauses(self, trial: Trial) -> bool:
         """Whether the trial may go on."""
-        return trial.state is State.COMPLETED and not self._fidelity.full(trial.fidelity)
+        return self._measured(trial) and not self._fidelity.full(trial.fidelity)
+
+    def _measured(self, trial: Trial) -> bool:
+        """Whether there is a loss to judge the trial by."""
+        loss = trial.metrics.get(self._problem.objective.metric, math.nan)
+        return trial.state is State.COMPLETED and math.isfinite(loss)
 
     def _believed(self, trials: Sequence[Trial]) -> tuple[Floats, Floats]:
         """Mean and standard deviation of the loss in full, on the scale of the model; of raw losses while there is none."""

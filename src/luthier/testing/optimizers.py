@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from statistics import median
 from typing import Any, ClassVar
@@ -23,7 +24,7 @@ import numpy as np
 from luthier import plugins
 from luthier.optimizers import Algorithm, Optimizer, Random
 from luthier.space import Params, Points, Space, size
-from luthier.study import Named, Problem, Proposal, State, Trial
+from luthier.study import Fidelity, Named, Problem, Proposal, State, Trial
 from luthier.testing.problems import EASY, SPACES, play, problem, some_loss
 
 End = Callable[[Trial], Trial]
@@ -35,7 +36,7 @@ class OptimizerContract:
     `better_than_random` says that they learn: within 100 trials they beat random search on three easy problems.
     `seeded` says that another seed gives other trials. `replicates` says that with a noisy objective they go on when
     every point of a finite space was tried. `spaces` may be narrowed for an algorithm that works on some
-    kinds of parameter only.
+    kinds of parameter only. `fidelity` is that of every problem, for an algorithm that decides how far trials are trained.
     """
 
     algorithms: ClassVar[Sequence[Algorithm]] = ()
@@ -43,18 +44,20 @@ class OptimizerContract:
     better_than_random: ClassVar[bool] = False
     seeded: ClassVar[bool] = True
     replicates: ClassVar[bool] = False
+    fidelity: ClassVar[Fidelity | None] = None
 
     def pytest_generate_tests(self, metafunc: Any) -> None:
         """Run each test with each algorithm, and where it asks for one, each space."""
         names = metafunc.fixturenames
+        problems = {
+            name: replace(problem(space), fidelity=self.fidelity) for name, space in self.spaces.items()
+        }
         if "algorithm" in names:
             metafunc.parametrize("algorithm", self.algorithms, ids=repr)
         if "problem" in names:
-            metafunc.parametrize(
-                "problem", [problem(space) for space in self.spaces.values()], ids=list(self.spaces)
-            )
+            metafunc.parametrize("problem", problems.values(), ids=list(problems))
         if "small" in names:
-            few = {name: problem(space) for name, space in self.spaces.items() if _few(space)}
+            few = {name: one for name, one in problems.items() if _few(one.space)}
             metafunc.parametrize("small", few.values(), ids=list(few))
         if "easy" in names:
             metafunc.parametrize("easy", EASY)
@@ -107,6 +110,39 @@ class OptimizerContract:
             assert asked(fresh, number) == asked(lived, number)
             assert asked(fresh, number, waiting) == asked(lived, number, waiting)
 
+    def test_any_proposal_can_be_made_again(self, algorithm: Algorithm, problem: Problem) -> None:
+        heard = _Heard(algorithm.start(problem))
+        play(heard, problem, some_loss, 60, workers=3)
+        for told, pending, rng, proposal in heard.asked[::15]:
+            fresh = algorithm.start(problem)
+            fresh.tell(heard.told[:told])
+            assert fresh.ask(pending, rng) == proposal
+
+    def test_what_goes_on_is_a_trial_that_completed(self, algorithm: Algorithm, problem: Problem) -> None:
+        history = play(algorithm.start(problem), problem, some_loss, 60, workers=3)
+        parents = [trial.parent for trial in history if trial.parent is not None]
+        assert len(parents) == len(set(parents)), "a trial goes on once"
+        for trial in history:
+            if trial.parent is not None:
+                parent = history[trial.parent]
+                assert parent.params == trial.params
+                assert (parent.fidelity or 0) < (trial.fidelity or 0)
+
+    def test_what_failed_or_was_stopped_does_not_go_on(self, algorithm: Algorithm, problem: Problem) -> None:
+        optimizer = algorithm.start(problem)
+        ends: list[End] = [failed, stopped, unmeasured, completed(math.nan)]
+        told: dict[int, Trial] = {}
+        for number in range(40):
+            proposal = asked(optimizer, number)
+            if proposal is not None:
+                end = ends[number % 8] if number % 8 < len(ends) else completed(some_loss(proposal.params))
+                told[number] = end(of(proposal, number))
+                assert proposal.parent is None or (
+                    told[proposal.parent].state is State.COMPLETED
+                    and math.isfinite(told[proposal.parent].metrics.get("loss", math.nan))
+                )
+                optimizer.tell([told[number]])
+
     def test_it_survives_whatever_became_of_its_trials(self, algorithm: Algorithm, problem: Problem) -> None:
         optimizer = algorithm.start(problem)
         values = (math.nan, math.inf, -math.inf, 1.0)
@@ -136,7 +172,9 @@ class OptimizerContract:
     ) -> None:
         points = size(small.space) or 0
         history = play(algorithm.start(small), small, some_loss, 3 * points + 10, workers=3)
-        assert len(history) == len({small.space.key(trial.params) for trial in history}) == points
+        begun = [trial for trial in history if trial.parent is None]
+        assert len(begun) == len({small.space.key(trial.params) for trial in history}) == points
+        assert history.best() is not None, "one is trained in full"
 
     def test_where_the_objective_is_noisy_a_point_may_be_tried_again(
         self, algorithm: Algorithm, small: Problem
@@ -203,7 +241,27 @@ def asked(optimizer: Optimizer, number: int, pending: Sequence[Trial] = ()) -> P
 
 def of(proposal: Proposal, number: int) -> Trial:
     """The running trial that becomes of a proposal."""
-    return Trial(number, proposal.params, State.RUNNING, 1, fidelity=proposal.fidelity, tag=proposal.tag)
+    fidelity, parent, tag = proposal.fidelity, proposal.parent, proposal.tag
+    return Trial(number, proposal.params, State.RUNNING, 1, fidelity=fidelity, parent=parent, tag=tag)
+
+
+class _Heard:
+    """An optimiser, and what it was told and asked."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.optimizer = optimizer
+        self.told: list[Trial] = []
+        self.asked: list[tuple[int, Sequence[Trial], np.random.Generator, Proposal | None]] = []
+
+    def tell(self, finished: Sequence[Trial]) -> None:
+        self.told += finished
+        self.optimizer.tell(finished)
+
+    def ask(self, pending: Sequence[Trial], rng: np.random.Generator) -> Proposal | None:
+        chance = deepcopy(rng)
+        proposal = self.optimizer.ask(pending, rng)
+        self.asked.append((len(self.told), pending, chance, proposal))
+        return proposal
 
 
 def failed(trial: Trial) -> Trial:
