@@ -15,6 +15,7 @@ trials = 60
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -198,7 +199,7 @@ def _study(path: Path, given: dict[str, Any], overrides: Mapping[str, Any]) -> S
         minimize=table.names("minimize"),
         maximize=table.names("maximize"),
         noisy=table.truth("noisy"),
-        algorithm=_named("algorithm", given.get("algorithm", "auto"), "random", "evolution"),
+        algorithm=_algorithm(given.get("algorithm", "auto"), path.parent),
         stopping=None if "stopping" not in given else _stopping(given["stopping"]),
         workers=table.whole("workers", at_least=1) or 1,
         seed=table.whole("seed", at_least=0) or 0,
@@ -415,6 +416,24 @@ def _line(name: str, options: Any) -> dict[str, Any]:
     raise InvalidStudy(
         f"stopping.{name} is {_say(options)}. Use a table of options, as in {name} = {{ delay = 2 }}, or true for none."
     )
+
+
+def _algorithm(value: Any, folder: Path) -> Named:
+    """An algorithm; the schedule of a replay may be in a file of its own."""
+    named = _named("algorithm", value, "random", "evolution")
+    written = named.options.get("schedule")
+    if not isinstance(written, str):
+        return named
+    try:
+        schedule = json.loads((folder / written).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidStudy(
+            f"algorithm.schedule is {_say(written)}, which cannot be read: {error.strerror}. `luthier schedule NAME --json > {written}` "
+            "writes one."
+        ) from None
+    except ValueError:
+        raise InvalidStudy(f"algorithm.schedule is {_say(written)}, which is no JSON.") from None
+    return Named(named.name, {**named.options, "schedule": schedule})
 
 
 def _deterministic(value: Any) -> bool | int:
