@@ -476,7 +476,7 @@ def budgeted(budget: Budget) -> str:
     parts += [] if budget.until is None else ["until gains are below the noise"]
     parts += [] if budget.target is None else [f"until {budget.target:g} is reached"]
     parts += [] if budget.failures is None else [f"until {plural(budget.failures, 'trial')} failed"]
-    return " or ".join(parts) or "none: it goes on until somebody stops it"
+    return " or ".join(parts) or "none: it goes on until nothing is left to try or somebody stops it"
 
 
 def _top(spec: StudySpec, history: History) -> list[Row]:
@@ -527,6 +527,10 @@ def describe_trial(spec: StudySpec, trial: Trial, seen: int, kept: TrialFiles | 
     if not trial.metrics and trial.reports:
         lines.append((objective.metric, _so_far(spec, trial, objective.metric) or "not reported"))
     lines.append(("params", settings(trial.params)))
+    if spec.problem.fidelity is not None:
+        amount, name = spec.problem.amount(trial.fidelity), spec.problem.fidelity.name
+        since = "" if trial.parent is None else f", going on from trial {trial.parent}"
+        lines.append(("trained", f"to {amount:g} {name}{since}"))
     lines.append(("proposed", _proposed(trial, seen)))
     if trial.worker is not None:
         lines.append(("worker", _who(trial.worker)))
