@@ -145,7 +145,7 @@ def test_a_study_file_that_says_nothing_clear_is_refused(tmp_path: Path, written
 
 def train(trial: lt.Context) -> float:
     """A trial that falls from 1 + x to x over ten steps."""
-    x = float(trial.params["x"])
+    x = float(str(trial.params["x"]))
     for step in range(1, 11):
         trial.report(step, loss=x + 1 / step)
     return x + 0.1
@@ -173,13 +173,13 @@ def test_trials_are_stopped_and_say_why(stopping: object, says: str) -> None:
     assert len(ended) >= 5
     assert all(len(trial.reports) < 10 for trial in ended)
     assert any(says in str(trial.reason) for trial in ended)
-    best = min(study.trials, key=lambda trial: float(trial.params["x"]))  # type: ignore[arg-type]
+    best = min(study.trials, key=lambda trial: float(str(trial.params["x"])))
     assert study.best.number == best.number
 
 
 def test_a_study_goes_on_with_the_policies_it_began_with(tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/studies.db"
-    policies = [Halving(rungs=[2, 5]), after(Bandit(0.5), step=3)]
+    policies: list[StoppingPolicy] = [Halving(rungs=[2, 5]), after(Bandit(0.5), step=3)]
     tuned(stopping=policies, name="s", store=store, trials=6)
     study = tuned(stopping=policies, name="s", store=store, trials=12)
     assert len(study.trials) == 12
