@@ -35,6 +35,7 @@ from luthier.engine.engine import Engine, Watcher
 from luthier.engine.mind import Mind, replay
 from luthier.engine.plan import End
 from luthier.engine.rules import Rules
+from luthier.enough import Forecast, forecast
 from luthier.errors import InvalidStudy, LuthierError, ObjectiveFailed, SpecMismatch, Stop, StoreError
 from luthier.estimators.outline import changed, outline
 from luthier.executors import Executor, Inline, Processes
@@ -47,6 +48,7 @@ from luthier.objectives.context import Task
 from luthier.objectives.crossval import CrossValidation
 from luthier.objectives.folds import Predictions
 from luthier.objectives.function import as_task, metrics_of
+from luthier.optimizers import Auto, FreezeThaw
 from luthier.optimizers.base import Algorithm, pauses, total
 from luthier.plots import Plots
 from luthier.progress import display, saying
@@ -167,10 +169,13 @@ def tune(
     if executor is None:  # a command can be stopped, between its reports too, where it runs in a worker
         inline = workers == 1 and not limited and not isinstance(objective, Command)
         executor = Inline() if inline else Processes(workers, trial_seconds, trial_memory)
-    algorithm = plugins.algorithm(algorithm)
-    if stopping is None and fidelity is not None and not fidelity.resumes and not pauses(algorithm):
-        stopping = "asha"
+    chosen = plugins.algorithm(algorithm)
+    if isinstance(objective, CrossValidation) and fidelity is not None and isinstance(chosen, Auto):
+        chosen = FreezeThaw()  # its reports are folds, so nothing can be stopped by how far it was trained
     objectives = _objectives(minimize, maximize, noisy)
+    unstopped = stopping is None and len(objectives) < 2  # of several, nobody said which one to go by
+    if unstopped and fidelity is not None and not fidelity.resumes and not pauses(chosen):
+        stopping = "asha"
     budget = as_budget(trials, seconds, failures, target, until, cost, deadline)
     before, facts = earlier(name, store)
     table: dict[str, Any] = {}
@@ -178,12 +183,14 @@ def tune(
     if isinstance(objective, CrossValidation):
         objectives = objectives or (replace(objective.default_objective(), noisy=noisy),)
         objective = objective.scored_by([o.metric for o in objectives])
+        if fidelity is not None:
+            objective = objective.trained_by(fidelity)
         space = objective.space() if space is None else _space(space)
         objective.check(space)
         table = _table(name, facts, objective, say=bool(progress))
         if "splits" in facts:
             objective = objective.with_splits(facts["splits"])
-        if not _is_grid(algorithm):
+        if not _is_grid(chosen):
             points.insert(0, Proposal(objective.defaults(space), tag={"by": "defaults"}))
         task: Task = objective
         about = objective.about
@@ -205,13 +212,13 @@ def tune(
             about = {"function": _path(objective)}
     for point in start:
         space.check(point)
-    own = total(algorithm, Problem(space, objectives, fidelity=fidelity))
+    own = total(chosen, Problem(space, objectives, fidelity=fidelity))
     if own is not None and budget.trials is not None and budget.trials < own + len(points):
         raise InvalidStudy(
             f"{algorithm!r} takes {own + len(points)} trials, and trials={budget.trials} ends it before a training is complete. "
             "Leave trials out: the study ends by itself."
         )
-    if budget.endless and own is None and not _is_grid(algorithm) and before.endless:
+    if budget.endless and own is None and not _is_grid(chosen) and before.endless:
         raise InvalidStudy(
             "the study would never end. Give it a budget: trials=100, seconds=600, seconds='auto' or target=0.01."
         )
@@ -228,7 +235,7 @@ def tune(
         minimize=[o.metric for o in objectives if o.goal == "min"],
         maximize=[o.metric for o in objectives if o.goal == "max"],
         noisy=noisy,
-        algorithm=algorithm,
+        algorithm=chosen,
         name=name,
         store=store,
         seed=seed,
@@ -550,6 +557,12 @@ class Study:
             )
         wanted = self.best.number if trial is None else trial if isinstance(trial, int) else trial.number
         return schedule_of(self.trials, trial_of(self, wanted).number, fidelity.high)
+
+    def forecast(self, trials: int) -> Forecast | None:
+        """What so many more trials are expected to gain over the best so far, in units of the objective; print it. None where nobody
+        can tell: several objectives, no two different values yet, more than a thousand trials.
+        """
+        return forecast(self.history, trials)
 
     def slice(self, name: str) -> Slice:
         """The objective along one parameter, on average over the others: values, mean, standard deviation, trials."""

@@ -20,10 +20,13 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from datetime import datetime, time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from luthier import plugins
+from luthier.api import as_moment
+from luthier.clock import SystemClock
 from luthier.errors import InvalidSpace, InvalidStudy, LuthierError, did_you_mean
 from luthier.estimators import BUNDLED, as_estimator, load_data, set_params
 from luthier.files import Files
@@ -34,7 +37,8 @@ from luthier.objectives.crossval import CrossValidation
 from luthier.objectives.function import import_objective
 from luthier.objectives.metrics import Json, MLflow, Pattern, Source, TensorBoard
 from luthier.space import Choice, Const, Float, Int, LogNormal, Normal, Space
-from luthier.study import Budget, Named
+from luthier.stopping.base import StoppingPolicy
+from luthier.study import Budget, Fidelity, Named
 
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 UNITS |= {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
@@ -42,7 +46,15 @@ AUTO = "auto"
 TIMES = {"seconds": 1, "minutes": 60, "hours": 3600}
 WORDS = ("auto", "none")
 """What preprocess may be, apart from kinds by column and the path of a transformer."""
-BUDGET = ("trials", *TIMES, "failures", "until")  # and target, which means the data's at the top
+BUDGET = (
+    "trials",
+    *TIMES,
+    "failures",
+    "until",
+    "cost",
+    "currency",
+    "deadline",
+)  # and target, which means the data's at the top
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +78,7 @@ class StudyFile:
     noisy: bool = False
     algorithm: Named = field(default_factory=lambda: Named("auto"))
     stopping: Named | None = None
+    fidelity: Fidelity | None = None
     workers: int = 1
     seed: int = 0
     deterministic: bool | int = False
@@ -105,13 +118,16 @@ class StudyFile:
     def arguments(self) -> dict[str, Any]:
         """The keyword arguments of `tune`, apart from the objective."""
         budget = {f.name: getattr(self.budget, f.name) for f in fields(self.budget)}
+        cost, currency = budget.pop("cost"), budget.pop("currency")
+        budget["cost"] = None if cost is None else {currency: cost}
         return {
             "space": self.space,
             "minimize": self.minimize or None,
             "maximize": self.maximize or None,
             "noisy": self.noisy,
             "algorithm": plugins.algorithm(self.algorithm),
-            "stopping": None if self.stopping is None else plugins.policy(self.stopping),
+            "stopping": None if self.stopping is None else _policy(self.stopping),
+            "fidelity": self.fidelity,
             "workers": self.workers,
             "seed": self.seed,
             "deterministic": self.deterministic,
@@ -123,6 +139,10 @@ class StudyFile:
             "files": self.files,
             **budget,
         }
+
+
+def _policy(named: Named) -> StoppingPolicy | Literal["none"]:
+    return "none" if named.name == "none" else plugins.policy(named)
 
 
 def _beside(reference: str, folder: Path) -> str:
@@ -201,6 +221,7 @@ def _study(path: Path, given: dict[str, Any], overrides: Mapping[str, Any]) -> S
         noisy=table.truth("noisy"),
         algorithm=_algorithm(given.get("algorithm", "auto"), path.parent),
         stopping=None if "stopping" not in given else _stopping(given["stopping"]),
+        fidelity=None if "fidelity" not in given else _fidelity(table.table("fidelity")),
         workers=table.whole("workers", at_least=1) or 1,
         seed=table.whole("seed", at_least=0) or 0,
         deterministic=_deterministic(given.get("deterministic", False)),
@@ -486,9 +507,11 @@ def _models(given: dict[str, Any]) -> Keep:
 def _budget(given: dict[str, Any]) -> Budget:
     _only("budget.", given, [*BUDGET, "target"])
     table = _Table("budget.", given)
-    until = table.text("until")
-    if until not in (None, "noise"):
-        raise table.wrong("until", 'until = "noise", or leave it out')
+    until: Any = given.get("until")
+    if until not in (None, "noise") and not (_is_number(until) and until > 0):
+        raise table.wrong("until", 'until = "noise", or a gain that is too little, as in until = 0.001')
+    if "currency" in given and "cost" not in given:
+        raise InvalidStudy("budget.currency says what the cost is counted in. Say how much: cost = 25.")
     if given.get("seconds") == AUTO:
         until, table = "noise", _Table("budget.", {**given, "seconds": None})
     times = {unit: table.positive(unit) for unit in TIMES}
@@ -498,8 +521,36 @@ def _budget(given: dict[str, Any]) -> Budget:
         seconds=seconds or None,
         failures=table.whole("failures", at_least=1),
         target=table.number("target"),
-        until="noise" if until else None,
+        until=until,
+        cost=table.positive("cost"),
+        currency=table.text("currency") or "seconds",
+        deadline=_deadline(given.get("deadline")),
     )
+
+
+def _deadline(value: Any) -> float | None:
+    """A time of the day, or a moment, in quotes or as TOML has them."""
+    if isinstance(value, time):
+        value = value.isoformat()
+    if value is not None and not isinstance(value, str | datetime):
+        raise InvalidStudy(f'budget.deadline is {_say(value)}. Use deadline = "18:00", or a date and a time.')
+    return as_moment(value, SystemClock().now())
+
+
+def _fidelity(given: dict[str, Any]) -> Fidelity:
+    """`epochs = [1, 81]`, and how."""
+    settings = ("log", "factor", "resumes")
+    names = [key for key in given if key not in settings]
+    if len(names) != 1:
+        said = f"names {' and '.join(names)}" if names else "does not say what a training is measured in"
+        raise InvalidStudy(f"[fidelity] {said}. Name one thing and its ends, as in epochs = [1, 81].")
+    (name,), table = names, _Table("fidelity.", given)
+    ends = given[name]
+    if not (isinstance(ends, list) and len(ends) == 2 and all(_is_number(end) for end in ends)):
+        raise table.wrong(name, f"the low and the high end, as in {name} = [1, 81]")
+    (low, high), factor = ends, table.number("factor")
+    log = table.truth("log") if "log" in given else True
+    return Fidelity(name, low, high, log, 3 if factor is None else factor, table.truth("resumes"))
 
 
 # --- commands ----------------------------------------------------------------------------------

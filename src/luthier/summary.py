@@ -20,7 +20,7 @@ from luthier.analysis.compare import Comparison, closest, compare, contenders
 from luthier.analysis.table import number, rows, uncertainty
 from luthier.clock import SystemClock
 from luthier.engine.plan import SHARE, Situation, ending
-from luthier.enough import SAYS, least
+from luthier.enough import SAYS, forecast, least
 from luthier.errors import InvalidStudy, LuthierError
 from luthier.estimators.prepare import Prepared
 from luthier.expected import Expected, best_of, ranking
@@ -30,7 +30,7 @@ from luthier.objectives.splits import unpack_splits
 from luthier.result import Judged, Result, result_of
 from luthier.space import Params
 from luthier.store.base import Reader, StudyRow
-from luthier.study import Budget, History, Named, Objective, State, StudySpec, Trial
+from luthier.study import Budget, Fidelity, History, Named, Objective, State, StudySpec, Trial
 from luthier.study.codec import budget_to_json
 
 ALIVE_SECONDS = 15.0
@@ -119,6 +119,8 @@ def standing(spec: StudySpec, history: History, row: StudyRow, now: float | None
             slots=1,
             seconds=row.seconds,
             best=history.best(),
+            cost=0.0 if spec.budget.cost is None else history.cost(spec.budget.currency, now),
+            now=now,
         )
     )
     word, _, why = (row.ended or "").partition(": ")
@@ -233,6 +235,7 @@ def summarize(study: Looked, *, again: bool = False, store: str | None = None) -
     where = standing(spec, history, row)
     lines = (
         *_best(spec, history, overlap_of(study), honest(study)),
+        *_foreseen(history, row),
         *_model(study),
         *_files(study),
         *_next(study, where, store),
@@ -451,10 +454,13 @@ def describe(study: Looked, *, store: str | None = None) -> Summary:
     ]
     lines += [
         *prepared(study.facts.get("prepared")),
+        *deepened(spec.problem.fidelity),
         ("search", f"{called(spec.algorithm)}, seed {spec.seed}"),
+        *([] if spec.stopping is None else [("stopping", called(spec.stopping))]),
         ("budget", budgeted(spec.budget)),
         ("trials", f"{counts}, in {duration(row.seconds)}"),
         *_best(spec, history, overlap_of(study), honest(study)),
+        *_foreseen(history, row),
         *_top(spec, history),
         *_model(study),
         *_files(study),
@@ -473,10 +479,39 @@ def budgeted(budget: Budget) -> str:
     """A budget in words."""
     parts = [] if budget.trials is None else [plural(budget.trials, "trial")]
     parts += [] if budget.seconds is None else [duration(budget.seconds)]
-    parts += [] if budget.until is None else ["until gains are below the noise"]
+    parts += [] if budget.cost is None else [f"{budget.cost:g} {budget.currency} of trials"]
+    parts += [] if budget.deadline is None else [f"until {moment(budget.deadline)}"]
+    parts += until_in_words(budget)
     parts += [] if budget.target is None else [f"until {budget.target:g} is reached"]
     parts += [] if budget.failures is None else [f"until {plural(budget.failures, 'trial')} failed"]
     return " or ".join(parts) or "none: it goes on until nothing is left to try or somebody stops it"
+
+
+def until_in_words(budget: Budget) -> list[str]:
+    """Which gain is too little to go on, as a part of a sentence."""
+    if budget.until is None:
+        return []
+    return [f"until gains are below {'the noise' if budget.until == 'noise' else format(budget.until, 'g')}"]
+
+
+def deepened(fidelity: Fidelity | None) -> list[Row]:
+    """How far trials are trained, and what becomes of those that are not trained in full."""
+    if fidelity is None:
+        return []
+    what = "trials pause and go on" if fidelity.resumes else "a trial is trained in one go"
+    return [("fidelity", f"{fidelity.name} from {fidelity.low:g} to {fidelity.high:g}; {what}")]
+
+
+def _foreseen(history: History, row: StudyRow) -> list[Row]:
+    """What going on is expected to gain, in a unit of time that is not much longer than the study was."""
+    if history.ended < 10 or not row.seconds > 0:
+        return []
+    unit, seconds = next(((u, s) for u, s in UNITS if s <= row.seconds), ("minute", 60.0))
+    expected = forecast(history, round(history.ended / row.seconds * seconds))
+    if expected is None:
+        return []
+    about = f"the next {unit}, about {plural(expected.trials, 'trial')},"
+    return [("forecast", f"{about} is expected to gain {expected}")]
 
 
 def _top(spec: StudySpec, history: History) -> list[Row]:
@@ -755,6 +790,14 @@ def changed(params: Params, start: Params | None) -> str:
     else:
         rest = "".join(f"   ({name} {setting(value)}, the default)" for name, value in same.items())
     return settings(differ) + rest
+
+
+UNITS = (("week", 604800.0), ("day", 86400.0), ("hour", 3600.0), ("minute", 60.0))
+
+
+def moment(seconds: float) -> str:
+    """A time, here, from seconds since 1970: 2026-12-31 18:00."""
+    return datetime.fromtimestamp(seconds).isoformat(" ", "minutes")
 
 
 def duration(seconds: float) -> str:

@@ -168,7 +168,7 @@ def contenders(history: History) -> list[Trial]:
         trial
         for trial in history
         if uncertainty(trial, objective.metric) is not None
-        and trial.state is State.COMPLETED
+        and math.isfinite(history.value(trial))  # completed, and trained in full
         and history.feasible(trial) == feasible
         and allows(trial.params)
     ]

@@ -82,7 +82,16 @@ def _header(study: StudyFile, objective: Any) -> tuple[str, list[tuple[str, str]
     from luthier.objectives.crossval import CrossValidation
     from luthier.store.url import home
     from luthier.study import Objective
-    from luthier.summary import asked, duration, plural, prepared, shortened
+    from luthier.summary import (
+        asked,
+        deepened,
+        duration,
+        moment,
+        plural,
+        prepared,
+        shortened,
+        until_in_words,
+    )
 
     goals = [Objective(metric, "min", study.noisy) for metric in study.minimize]
     goals += [Objective(metric, "max", study.noisy) for metric in study.maximize]
@@ -105,13 +114,16 @@ def _header(study: StudyFile, objective: Any) -> tuple[str, list[tuple[str, str]
         else [plural(budget.trials, "trial") + (f" of {folds} fits" if folds else "")]
     )
     ends += [] if budget.seconds is None else [duration(budget.seconds)]
-    ends += [] if budget.until is None else ["until gains are below the noise"]
+    ends += [] if budget.cost is None else [f"{budget.cost:g} {budget.currency} of trials"]
+    ends += [] if budget.deadline is None else [f"until {moment(budget.deadline)}"]
+    ends += until_in_words(budget)
     return f"Tuning {asked(about, goals)}", [
         *rows,
         (
             "space",
             f"{plural(len(names), 'parameter')}{whose}: {shortened(', '.join(names), 40 if whose else 70)}",
         ),
+        *deepened(study.fidelity),
         ("budget", f"{' or '.join(ends) or 'none'} on {plural(study.workers, 'worker')}"),
         ("study", f"{study.name}, kept in {home(study.store)}; Ctrl-C stops it, the same command goes on"),
         ("", ""),

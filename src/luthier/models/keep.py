@@ -103,6 +103,8 @@ def chosen(
         missed = _missed(keep.thresholds, trial, goals)
         if not problem.space.allows(trial.params):
             reasons[trial.number] = "it lies outside the space"
+        elif problem.fidelity is not None and not problem.fidelity.full(trial.fidelity):
+            reasons[trial.number] = "it was not trained in full"
         elif not math.isfinite(history.value(trial)):
             reasons[trial.number] = f"it has no {problem.objective.metric}"
         elif missed:

@@ -32,12 +32,16 @@ from luthier.objectives.splits import (
     first_line,
     locked,
     pack_splits,
+    part_of,
     reshuffled,
     split,
     unpack_splits,
 )
 from luthier.space import Params, Scalar, Space
-from luthier.study import Objective, StudySpec, Trial
+from luthier.study import Fidelity, Objective, StudySpec, Trial
+
+ROWS, FOLDS = "rows", "folds"
+"""What a training may be measured in, besides a parameter of the estimator."""
 
 Scoring = str | Sequence[str] | Mapping[str, Any] | Callable[..., float] | None
 
@@ -108,6 +112,7 @@ class CrossValidation:
         self.scorers = _scorers(self._default_metric() if scoring is None else scoring)
         self._classes = np.unique(np.asarray(self.data.y)) if self.classifier else None
         self.predictions: Predictions | None = None
+        self._fidelity: Fidelity | None = None
 
     # --- what it is --------------------------------------------------------------------------
 
@@ -189,7 +194,7 @@ class CrossValidation:
                 "no rows are locked away. Lock some: CrossValidation(estimator, X, y, holdout=0.2)."
             )
         rest = np.setdiff1d(np.arange(self.data.rows), self.locked)
-        return self._score(self._fit(params, rest)[0], self.locked, "the locked rows")
+        return self._score(self._fit(self.in_full(params), rest)[0], self.locked, "the locked rows")
 
     def keeping(self, folder: Path) -> CrossValidation:
         """The same cross-validation, which keeps in `folder` what it predicts for the rows left out."""
@@ -212,9 +217,14 @@ class CrossValidation:
         return other
 
     def space(self) -> Space:
-        """The recommended space of the estimator, with ranges that follow the data where they depend on it."""
+        """The recommended space of the estimator, with ranges that follow the data where they depend on it; without what the fidelity
+        limits.
+        """
         smallest = min((train for train, _ in self._splits), key=len)
-        return recommended_space(self.estimator, self._numbers(some(smallest, self.data.columns)))
+        space = recommended_space(self.estimator, self._numbers(some(smallest, self.data.columns)))
+        if self._fidelity is None or self._fidelity.name not in space:
+            return space
+        return Space({name: space[name] for name in space if name != self._fidelity.name})
 
     def defaults(self, space: Space) -> dict[str, Scalar]:
         """The estimator's own values of the parameters of the space, whether or not the space allows them.
@@ -224,6 +234,32 @@ class CrossValidation:
         """
         return own_point(self.estimator, space, lambda: self._numbers(None))
 
+    def trained_by(self, fidelity: Fidelity) -> CrossValidation:
+        """The same cross-validation, whose trials are not all trained in full: on a part of the "rows" of each fold, a number or a share
+        of them; on the first "folds"; or with less of a parameter of the estimator that is not in the space: "n_estimators".
+
+        Raises InvalidStudy or InvalidParams for a fidelity that means nothing here.
+        """
+        most = min(len(train) for train, _ in self._splits)
+        if fidelity.resumes:
+            raise InvalidStudy(
+                "a cross-validation leaves no checkpoints to go on from. Leave out resumes=True: trials are fitted again from the start."
+            )
+        if fidelity.name == FOLDS and fidelity.high != self.folds:
+            raise InvalidStudy(
+                f"the fidelity goes up to {fidelity.high:g} folds, and there are {self.folds}. Use Fidelity('folds', 1, {self.folds})."
+            )
+        if fidelity.name == ROWS and fidelity.high not in (1, most):
+            raise InvalidStudy(
+                f"the fidelity goes up to {fidelity.high:g} rows, and a fold is fitted to {most}. Use a share of them, Fidelity('rows', 0.1, 1), "
+                f"or Fidelity('rows', {max(most // 10, 1)}, {most})."
+            )
+        if fidelity.name not in (FOLDS, ROWS):
+            check_names(self.estimator, [fidelity.name])
+        other = copy(self)
+        other._fidelity = fidelity
+        return other
+
     def check(self, space: Mapping[str, Any]) -> None:
         """Raise InvalidParams, with the near name, for a name in the space that is no parameter of the estimator."""
         check_names(self.estimator, space)
@@ -232,10 +268,30 @@ class CrossValidation:
 
     def __call__(self, trial: Context) -> dict[str, float]:
         """Fit and score every fold; the mean of every score."""
-        return over_folds(trial, self.folds, partial(self._fold, trial.params), self.predictions)
+        fidelity, amount = self._fidelity, trial.fidelity
+        params, folds, rows = trial.params, self.folds, None
+        if fidelity is not None and amount is not None and not fidelity.full(amount):
+            if fidelity.name == FOLDS:
+                folds = int(amount)
+            elif fidelity.name == ROWS:
+                rows = amount / fidelity.high
+            else:
+                params = {**params, fidelity.name: amount}
+        elif fidelity is not None and fidelity.name not in (FOLDS, ROWS):
+            params = self.in_full(params)
+        return over_folds(trial, folds, partial(self._fold, params, share=rows), self.predictions)
 
-    def _fold(self, params: Params, number: int) -> Fold:
+    def in_full(self, params: Params) -> Params:
+        """The parameters of a training in full: with the most of what the fidelity limits."""
+        fidelity = self._fidelity
+        if fidelity is None or fidelity.name in (FOLDS, ROWS):
+            return params
+        return {**params, fidelity.name: fidelity.near(fidelity.high)}
+
+    def _fold(self, params: Params, number: int, share: float | None = None) -> Fold:
         train, test = self._splits[number]
+        if share is not None:
+            train = part_of(train, share, self.data.y if self.classifier else None, [self.seed, number])
         fitted, seconds = self._fit(params, train)
         with remembered(fitted) as outputs:
             scores = self._score(fitted, test, f"fold {number}")
@@ -244,7 +300,7 @@ class CrossValidation:
 
     def refit(self, params: Params) -> Any:
         """The estimator with these parameters, fitted on all rows."""
-        return self._fit(params, None)[0]
+        return self._fit(self.in_full(params), None)[0]
 
     def build(self, params: Params) -> Any:
         """The unfitted estimator with these parameters, and the preprocessing that the data needs in front of it."""

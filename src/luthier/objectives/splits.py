@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Iterator, Sequence
 from copy import copy
 from typing import Any
@@ -152,3 +153,15 @@ def first_line(error: BaseException) -> str:
     """What an error says, without its details and its full stop."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+def part_of(rows: Indices, share: float, y: Any, seed: Sequence[int]) -> Indices:
+    """Such a share of the rows, in random order: of each class in `y`, where there are classes, at least one. A larger share holds a
+    smaller one.
+    """
+    order = rows[np.random.default_rng(seed).permutation(len(rows))]
+    if y is None:
+        return np.sort(order[: max(1, math.ceil(share * len(order)))])
+    classes = np.unique(np.asarray(y)[order], return_inverse=True)[1]
+    parts = [order[classes == one] for one in range(classes.max() + 1)]
+    return np.sort(np.concatenate([part[: max(1, math.ceil(share * len(part)))] for part in parts]))

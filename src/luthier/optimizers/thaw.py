@@ -96,7 +96,7 @@ class _Thaw:
         finished = [t for t in self._last.values() if self._measured(t) and self._fidelity.full(t.fidelity)]
         further = sum(trial.parent is not None for trial in pending)
         means, sds = self._believed(paused)
-        if not finished:
+        if all(trial.parent is None for trial in finished):  # of how a training goes on nothing is known yet
             if further and further >= len(paused) / 3:
                 return None, ""
             best = int(np.argmin(means))

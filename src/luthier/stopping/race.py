@@ -71,7 +71,9 @@ class Race:
 
     def judge(self, trial: Trial, history: History) -> str | None:
         """Why `trial` cannot be expected to do better than the best completed one, in numbers; None while it can."""
-        standing = _field(history).standing
+        fidelity, standing = history.problem.fidelity, _field(history).standing
+        if fidelity is not None and not fidelity.full(trial.fidelity):
+            return None
         if standing is None or not standing.leader.feasible or standing.size < self.startup:
             return None
         leader, folds = standing.leader, len(standing.leader.folds)

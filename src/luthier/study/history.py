@@ -108,6 +108,10 @@ class History(Collection[Trial]):
         """The first objective of the trials that ended, in that order; NaN where there is none. Shape (ended,)."""
         return self._values[: len(self._finished)]
 
+    def cost(self, currency: str, now: float) -> float:
+        """What all trials cost so far (`Trial.cost`)."""
+        return math.fsum(trial.cost(currency, now) for trial in self._trials)
+
     def value(self, trial: Trial) -> float:
         """The trial's value of the first objective; NaN if it did not complete, or is not trained in full."""
         fidelity = self.problem.fidelity

@@ -321,7 +321,7 @@ class Process:
 
     def _believed(self, slot: str) -> Belief | None:
         usable = self._usable
-        rows, losses = self._known(len(usable))
+        rows, losses = self._known(slot, len(usable))
         warped = TRANSFORMS[slot](losses)
         if warped is None:
             return None
@@ -336,13 +336,19 @@ class Process:
             full[:, -1] = 1.0
         return Belief(posteriors, warped, rows[chosen], full)
 
-    def _known(self, count: int) -> tuple[Ints, Floats]:
+    def _known(self, slot: str, count: int) -> tuple[Ints, Floats]:
         """Which of the first so many usable trials there is something to learn from, and their losses: where trials go on from others,
-        only the last, and what it would have come to in full.
+        only the last, and what it would have come to in full. Where trials are stopped rather than paused, one of the two models goes by what was
+        trained in full alone, once there is enough.
         """
         if self._levels is None:
             return np.arange(count), self._usable.losses[:count]
-        return self._levels.current(count)
+        rows, losses = self._levels.current(count)
+        if slot == TRENDED and not self._levels.fidelity.resumes:
+            full = self._usable.features[rows, -1] == 1.0
+            if np.count_nonzero(full) >= 2 * self._initial:
+                return rows[full], losses[full]
+        return rows, losses
 
     def _chosen(self, theta: Floats, features: Floats, losses: Floats) -> Ints:
         """Which of these trials the model sees: all; later those around the best one, and in turn some from everywhere."""
@@ -390,7 +396,7 @@ class Process:
     def _data(self, slot: str, count: int) -> Data:
         """What hyperparameters are fitted to as of `count` usable trials: all of them, later a part."""
         codes, usable = self.codes, self._usable
-        rows, losses = self._known(count)
+        rows, losses = self._known(slot, count)
         alive = float(usable.alive[rows].sum(axis=1).mean())
         deep = self._levels is not None
         prior = Prior.of((codes.categories > 0).tolist(), alive, trend=slot == TRENDED, levels=deep)
