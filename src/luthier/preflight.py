@@ -20,6 +20,7 @@ from luthier.executors.base import Ended, Event, Executor, Job
 from luthier.executors.inline import Inline
 from luthier.executors.processes import Processes, cores
 from luthier.executors.sending import packed
+from luthier.objectives import programs
 from luthier.objectives.command import RECORD, Command
 from luthier.objectives.context import Task
 from luthier.objectives.crossval import CrossValidation
@@ -125,8 +126,8 @@ def _said(objective: Any) -> Finding:
     if isinstance(objective, CrossValidation):
         return Finding("ok", f"{objective.path} can be imported and made")
     if isinstance(objective, Command):
-        what = "the shell's" if objective.shell else repr(objective.words[0])
-        return Finding("ok", f"the command, {what}, is there, and every placeholder has a parameter")
+        what = "the shell" if objective.shell else programs.found(objective.words[0], objective.env)
+        return Finding("ok", f"the command runs {what}, and every placeholder has a parameter")
     return Finding(
         "ok", f"{objective.__module__}:{getattr(objective, '__qualname__', objective)} takes every parameter"
     )

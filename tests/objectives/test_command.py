@@ -110,6 +110,19 @@ def test_values_are_words_of_their_own_whatever_is_in_them(run: Run) -> None:
     assert ran.log.splitlines()[-2] == nasty
 
 
+def test_the_python_that_runs_us_has_a_name_and_another_is_named_when_it_lacks_a_module(
+    run: Run, tmp_path: Path
+) -> None:
+    said = "import sys; print('luthier: loss=1'); print(sys.executable)"
+    assert run(["{python}", "-S", "-c", said]).log.splitlines()[-1] == sys.executable
+    other = tmp_path / "bin" / "python"
+    other.parent.mkdir()
+    other.symlink_to(sys.executable)
+    env = {"PATH": f"{other.parent}{os.pathsep}{os.environ['PATH']}"}
+    text = run(["python", "-S", "-c", "import no_such_module"], env=env).error
+    assert text.endswith(f"It ran {other}; {{python}} in the command is the Python that runs Luthier")
+
+
 def test_args_are_the_parameters_without_a_place(run: Run) -> None:
     said = "import sys; print(*sys.argv[1:]); print('luthier: loss=1')"
     ran = run([*script(said), "--rate", "{lr}", "{args}"], {"lr": 1e-7, "on": True, "none": None, "n": 2})

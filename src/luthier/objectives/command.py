@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from difflib import get_close_matches
@@ -60,7 +61,7 @@ class Command:
 
     `command` is split as a shell would, and run without one; a list is taken as it is, and `shell=True` gives the text to
     /bin/sh, values quoted. In it stand `{name}` for a parameter, `{args}` for `--name value` of those without a place of
-    their own, `{params_file}` for a JSON file of all, and `{trial.number}`, `{trial.attempt}`, `{trial.seed}`,
+    their own, `{params_file}` for a JSON file of all, `{python}` for the Python that runs this, and `{trial.number}`, `{trial.attempt}`, `{trial.seed}`,
     `{trial.fidelity}`, `{trial.workdir}`, `{trial.checkpoint}`; `{{` and `}}` are braces. An option whose parameter has no value
     in a trial is left out. The same is in the environment: LUTHIER_PARAM_NAME, LUTHIER_PARAMS (the file), LUTHIER_TRIAL,
     LUTHIER_SEED, LUTHIER_WORKDIR, LUTHIER_FIDELITY, LUTHIER_CHECKPOINT. `params` says where the program looks, so that
@@ -182,7 +183,9 @@ class Command:
         if stopped is not None:
             raise Stop(stopped)
         if process.returncode != 0:
-            raise CommandFailed(_failure(process.returncode, listener))
+            raise CommandFailed(
+                _failure(process.returncode, listener, programs.python_of(self.words, self.env))
+            )
         missing = [name for name in self.wanted if name not in listener.results]
         if missing:
             raise CommandFailed(
@@ -210,7 +213,8 @@ class Command:
         return self._words(params, trial, folder), self._environment(params, trial, folder)
 
     def _words(self, params: Params, trial: Mapping[str, str | None], folder: Path) -> list[str]:
-        values = {name: placeholders.text_of(value) for name, value in params.items()}
+        values: dict[str, str | None] = {placeholders.PYTHON: sys.executable}
+        values |= {name: placeholders.text_of(value) for name, value in params.items()}
         values |= {f"trial.{name}": value for name, value in trial.items()}
         values[placeholders.PARAMS_FILE] = str(folder / PARAMS)
         placed = {name for word in self.words for name in placeholders.names_in(word)}
@@ -361,7 +365,8 @@ def _write_json(path: Path, value: Any) -> None:
 # --- what went wrong -----------------------------------------------------------------------------
 
 
-def _failure(status: int, listener: Listener) -> Failed | Lost:
+def _failure(status: int, listener: Listener, python: str | None) -> Failed | Lost:
+    """What it means; `python` is the Python that was run, where it is another than ours."""
     lines = _last_lines(listener)
     last = next((line.strip() for line in reversed(lines.splitlines()) if line.strip()), "it printed nothing")
     number = -status if status < 0 else status - 128
@@ -379,7 +384,10 @@ def _failure(status: int, listener: Listener) -> Failed | Lost:
         how = f"the command was ended by signal {number}" + (f" ({killed})" if killed else "")
     else:
         how = f"the command failed with exit code {status}"
-    return Failed(f"{how}. Its last line: {last[:300]}" if lines else f"{how}; {last}.", lines or None)
+    told = f"{how}. Its last line: {last[:300]}" if lines else f"{how}; {last}."
+    if python is not None and last.startswith("ModuleNotFoundError"):
+        told += f". It ran {python}; {{python}} in the command is the Python that runs Luthier"
+    return Failed(told, lines or None)
 
 
 def _last_lines(listener: Listener) -> str:

@@ -14,6 +14,8 @@ from luthier.space import Scalar, Space
 REST = "args"
 """`{args}`: `--name value` for every parameter that has no placeholder of its own."""
 PARAMS_FILE = "params_file"
+PYTHON = "python"
+"""`{python}`: the Python that runs Luthier."""
 TRIAL = tuple(f"trial.{name}" for name in ("number", "attempt", "seed", "fidelity", "workdir", "checkpoint"))
 OF_SHELL = {"|", "||", "&", "&&", ";", ">", ">>", "<", "<<", "2>", "2>&1", "&>", "$(", "`"}
 _PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
@@ -58,7 +60,7 @@ def names_in(text: str) -> list[str]:
 def check(words: Sequence[str], space: Space, fidelity: str | None, *, shell: bool) -> list[str]:
     """The parameters that have no placeholder. Raises ObjectiveError for a placeholder that means nothing."""
     params = [*space, *([fidelity] if fidelity else [])]
-    known = [*params, *TRIAL, PARAMS_FILE, REST]
+    known = [*params, *TRIAL, PARAMS_FILE, PYTHON, REST]
     used: set[str] = set()
     for i, word in enumerate(words):
         for name in names_in(word):

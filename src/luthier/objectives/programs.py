@@ -25,7 +25,7 @@ def check(words: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
     """Raise ObjectiveError where the program that `words` begin with, or the script it is to run, is not there; `folder` is
     where it runs, `env` what is added to the environment.
     """
-    program = words[0]
+    program = sys.executable if words[0] == "{python}" else words[0]
     if not folder.is_dir():
         raise ObjectiveError(f"the command is to run in {folder}, which is no folder.")
     if names_in(program):
@@ -36,6 +36,22 @@ def check(words: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
         raise ObjectiveError(missing(program, folder, env))
     if len(words) > 1 and Path(program).name.rstrip("0123456789.") in INTERPRETERS:
         _check_script(words[1], folder, program)
+
+
+def found(program: str, env: Mapping[str, str]) -> str:
+    """Where a program is, for people; itself where it is not looked for."""
+    if program == "{python}":
+        return sys.executable
+    return program if os.sep in program else shutil.which(program, path=search_path(env)) or program
+
+
+def python_of(words: Sequence[str], env: Mapping[str, str]) -> str | None:
+    """The Python that a command begins with, where it is another than the one that runs this."""
+    if not Path(words[0]).name.startswith("python"):
+        return None
+    found = shutil.which(words[0], path=search_path(env))
+    same = found is None or Path(found).parent.resolve() == Path(sys.executable).parent.resolve()
+    return None if same else found
 
 
 def missing(program: str, folder: Path, env: Mapping[str, str]) -> str:
