@@ -135,7 +135,9 @@ def study(seed: int, epochs: int, members: int, algorithm: object, resumes: bool
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=50)
     parser.add_argument("--members", type=int, default=10)
@@ -146,8 +148,12 @@ def main() -> None:
         "pbt": (lambda: PBT(population=args.members), True),
         "pb2": (lambda: PB2(population=args.members), True),
     }
-    print(f"{args.members} x {args.epochs} epochs each, {args.seeds} seeds; log loss of the best, by the rows it was chosen by\n")
-    print("| method | median loss | quartiles | median loss, fresh rows | seeds better than random | seconds a study |")
+    print(
+        f"{args.members} x {args.epochs} epochs each, {args.seeds} seeds; log loss of the best, by the rows it was chosen by\n"
+    )
+    print(
+        "| method | median loss | quartiles | median loss, fresh rows | seeds better than random | seconds a study |"
+    )
     print("|---|---|---|---|---|---|")
     chance: list[float] = []
     for name, (make, resumes) in methods.items():

@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import luthier as lt
+from luthier.cli.main import main
 from luthier.errors import InvalidStudy, LuthierError
 from luthier.executors import Executor
 from luthier.optimizers import PB2, PBT, Optimizer, Replay, pb2
@@ -582,3 +584,55 @@ def test_a_stretch_is_known_by_the_steps_in_it() -> None:
     schedule = Schedule((Stretch(0, 2, {"rate": 0.1}), Stretch(2, 5, {"rate": 0.2})))
     assert [schedule.params_at(step)["rate"] for step in (1, 2, 3, 5)] == [0.1, 0.1, 0.2, 0.2]
     assert schedule.end == 5
+
+
+# --- the example, the page and the command line --------------------------------------------------
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder in which the example ran, and the last line that it printed."""
+    folder = tmp_path_factory.mktemp("example")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "-W", "error", str(ROOT / "examples/population.py")]
+    done = subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    return folder, done.stdout.splitlines()[-1]
+
+
+@pytest.fixture
+def ran(example: tuple[Path, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """In that folder."""
+    monkeypatch.chdir(example[0])
+    return example[1]
+
+
+def test_the_page_shows_the_example_and_the_example_runs(ran: str) -> None:
+    page = (ROOT / "docs/population.md").read_text(encoding="utf-8")
+    assert (ROOT / "examples/population.py").read_text(encoding="utf-8") in page
+    first, again = ran.split()
+    assert first == again
+    for words in (["schedule", "digits"], ["schedule", "digits", "59"], ["schedule", "digits", "--csv"]):
+        said = CliRunner().invoke(main, words)
+        assert said.exit_code == 0, said.output
+        assert len(said.output.splitlines()) == 11
+    assert "going on from trial" in CliRunner().invoke(main, ["show", "digits", "59"]).output
+
+
+def test_a_schedule_from_the_command_line_is_replayed_by_a_study_file(ran: str) -> None:
+    said = CliRunner().invoke(main, ["schedule", "digits", "--json"])
+    Path("winner.json").write_text(said.output)
+    example = {"function": f"{ROOT / 'examples/population.py'}:train", "minimize": "loss", "name": "third"}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in example.items()]
+    lines += ['algorithm = { name = "replay", schedule = "winner.json" }', "[fidelity]", "epochs = [1, 20]"]
+    lines += ["resumes = true", "[space.eta0]", "float = [1e-5, 1e-1]", "log = true"]
+    lines += ["[space.alpha]", "float = [1e-6, 1e-1]", "log = true"]
+    Path("study.toml").write_text("\n".join(lines))
+    done = CliRunner().invoke(main, ["run", "study.toml"])
+    assert done.exit_code == 0, done.output
+    assert f"{lt.load('third').best.metrics['loss']}" == ran.split(maxsplit=1)[0]
+    Path("study.toml").write_text("\n".join(lines).replace("winner.json", "loser.json"))
+    done = CliRunner().invoke(main, ["run", "study.toml"])
+    assert done.exit_code == 2
+    assert "`luthier schedule NAME --json > loser.json`" in done.output
