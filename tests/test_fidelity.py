@@ -272,3 +272,11 @@ def test_a_study_file_says_it(tmp_path: Path) -> None:
         file.write_text('command = "true"\nminimize = "loss"\n[space.lr]\nfloat = [0, 1]\n' + wrong)
         with pytest.raises(InvalidStudy, match=said):
             read(file)
+
+
+def test_the_example_of_its_page_runs() -> None:
+    page = (Path(__file__).parents[1] / "docs/fidelity.md").read_text(encoding="utf-8")
+    example = page.split("```python\n")[1].split("```")[0].replace("trials=40", "trials=12, progress=False")
+    scope: dict[str, object] = {}
+    exec(compile(example, "fidelity.md", "exec"), scope)
+    assert "best loss" in repr(scope["study"])
