@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import luthier as lt
+from luthier.optimizers import PBT, Replay
 
 space = lt.Space(
     lr=lt.Float(1e-5, 1e-1, log=True),
@@ -31,6 +32,11 @@ def by_name(lr: float, width: int, momentum: float | None = None) -> float:
 study: lt.Study = lt.tune(of_a_trial, space, minimize="loss", trials=10, workers=2, name="x", seed=1)
 lt.tune(by_name, {"lr": lt.Float(0, 1), "width": [1, 2]}, minimize=["loss", "size"], seconds=10)
 lt.tune(lambda trial: 0.0, space, maximize="score", target=0.5, executor=lt.Processes(4), deterministic=True)
+
+epochs = lt.Fidelity("epochs", 1, 50, resumes=True)
+grown = lt.tune(of_a_trial, space, minimize="loss", fidelity=epochs, algorithm=PBT(factors=(0.5, 2.0)))
+lt.tune(of_a_trial, space, minimize="loss", fidelity=epochs, algorithm=Replay(grown.schedule()))
+led_by: Mapping[str, object] = grown.schedule(grown.best).params_at(7)
 
 best: lt.Trial = study.best
 value: float = best.metrics["loss"]

@@ -23,7 +23,7 @@ class Replay:
     when one failed.
     """
 
-    schedule: Sequence[Mapping[str, Any]] = field(hash=False)
+    schedule: Schedule | Sequence[Mapping[str, Any]] = field(hash=False)
     pauses: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
