@@ -20,6 +20,7 @@ import luthier as lt
 from luthier.errors import InvalidStudy, ObjectiveError
 from luthier.executors import Ended, Job, Processes, Reported, worker
 from luthier.objectives.command import RECORD, Command
+from luthier.objectives.metrics import Listener
 from luthier.stopping.threshold import Threshold
 from luthier.study import Completed, Failed, Lost, Outcome, Report, Stopped
 
@@ -437,10 +438,16 @@ def test_one_that_ignores_the_polite_signal_is_killed_and_its_children_with_it(
     ran = run(command, told=lambda reports: "hopeless" if reports else None, grace=0.3)
     assert ran.outcome == Stopped("hopeless")
     assert monotonic() - began < 20
-    pids = [int(pid) for pid in ran.log.splitlines()[-2].split()[1:]]
+    pids = pids_in(ran.log)
     assert len(pids) >= 3
     for pid in pids:
         assert is_gone(pid), pid
+
+
+def pids_in(log: str) -> list[int]:
+    """Those of the last line that names them; a shell may say more, as that its child was terminated."""
+    lines = [line for line in log.splitlines() if line.startswith("pids ")]
+    return [int(pid) for pid in lines[-1].split()[1:]]
 
 
 def is_gone(pid: int) -> bool:
@@ -500,8 +507,8 @@ def test_a_limit_of_time_is_first_said_politely_and_the_daemons_end_too(tmp_path
             found, reports = outcomes(pool, [job(0, tmp_path)])
         assert found == {0: Failed("ran longer than its limit of 1 s")}
         assert [r.report.step for r in reports] == ([1, 2] if text is polite else [1])
-    for pid in (tmp_path / "0" / "output.log").read_text().splitlines()[-2].split()[1:]:
-        assert is_gone(int(pid))
+    for pid in pids_in((tmp_path / "0" / "output.log").read_text()):
+        assert is_gone(pid), pid
 
 
 def test_a_limit_of_memory_counts_the_children(tmp_path: Path) -> None:
@@ -722,7 +729,7 @@ def test_it_ends_with_an_engine_that_is_killed(tmp_path: Path) -> None:
     finally:
         engine.kill()
         engine.wait()
-    pids = [int(pid) for pid in log.read_text().splitlines()[0].split()[1:]]
+    pids = pids_in(log.read_text())
     assert len(pids) == 4
     for pid in pids:
         assert is_gone(pid), pid
@@ -750,3 +757,24 @@ def test_a_policy_stops_a_command_that_is_no_good(tmp_path: Path) -> None:
     assert states[0.1] == "completed"
     assert states[0.9] == "stopped"
     study.close()
+
+
+def test_lines_are_found_wherever_the_pieces_of_a_growing_log_end(tmp_path: Path) -> None:
+    log = tmp_path / "output.log"
+    data = (
+        b"noise\r\nluthier: step=1 loss=0.5\rmore noise\n\nx luthier: step=2 loss=0.25\nluthier: loss=0.125"
+    )
+    for size in (1, 2, 3, 7, 1000):
+        log.write_bytes(b"")
+        listener = Listener({}, log, tmp_path / "none", tmp_path)
+        found = []
+        with log.open("ab", buffering=0) as growing:
+            for i in range(0, len(data), size):
+                growing.write(data[i : i + size])
+                found += list(listener.hear())
+        found += list(listener.hear(final=True))
+        assert [(said.step, dict(said.metrics)) for said in found] == [
+            (1, {"loss": 0.5}),
+            (2, {"loss": 0.25}),
+            (None, {"loss": 0.125}),
+        ]

@@ -191,11 +191,14 @@ class Tail:
                 file.seek(self._at)
                 while self._at < end and (piece := file.read(min(PIECE, end - self._at))):
                     self._at += len(piece)
-                    *lines, rest = re.split(rb"[\r\n]+", self._rest + piece)
+                    data = (self._rest + piece).replace(b"\r", b"\n")
+                    if containing not in data:
+                        self._rest = data[data.rfind(b"\n") + 1 :][-LONGEST_LINE:]
+                        continue
+                    *lines, rest = data.split(b"\n")
                     self._rest = rest[-LONGEST_LINE:]
-                    yield from (
-                        line.decode(errors="replace") for line in lines if line and containing in line
-                    )
+                    wanted = (line for line in lines if line and containing in line)
+                    yield from (line.decode(errors="replace") for line in wanted)
         except FileNotFoundError:
             return
         if final and self._rest:
