@@ -1,11 +1,12 @@
 """DEHB: Hyperband whose trials are children of differential evolution, with a population at each rung.
 
 N. Awad, N. Mallik, F. Hutter, "DEHB: Evolutionary Hyperband for Scalable, Robust and Efficient Hyperparameter Optimization", IJCAI 2021,
-arXiv:2105.09821. rand/1/bin in the unit cube as in `optimizers/de.py`. As published: the population of a rung has as
-many slots as the largest bracket sends trials there. A slot that was never given out takes a random point at the first rung of a
-bracket, and at the others the best of the bracket's rung below, which goes on. After that each trial is a child made for a slot: its three
-parents come from the same population at the first rung of a bracket, at the others from the best of the population below. A child takes
-the slot if it is no worse. A rung begins when the one below has ended; workers that are free till then begin the next bracket.
+arXiv:2105.09821. rand/1/bin in the unit cube as in `optimizers/de.py`. As published, and in the authors' implementation: the population
+of a rung has as many slots as the largest bracket sends trials there, and each trial is made for a slot, in turn, which it takes if it is
+no worse than who holds it. While the brackets are gone through for the first time, the best of a population go on to the next rung;
+at the first rung of a bracket slots that were never given out take random points. Everything else is a child: its three parents come from
+the same population at the first rung of a bracket, at the others from the best of the population below. A rung begins when the one
+below has ended; workers that are free till then begin the next bracket.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, count
 from typing import ClassVar, NamedTuple
 
@@ -50,8 +51,8 @@ PARENTS = 3
 class DEHB:
     """Differential evolution at every rung of Hyperband's brackets. One objective; for many cheap trials in many parameters.
 
-    `F` is the length of a step as a share of the difference of two members, `CR` how likely each parameter takes part in it. Only trials of the
-    first populations go on from others; a child is a new point and is trained from the start.
+    `F` is the length of a step as a share of the difference of two members, `CR` how likely each parameter takes part in it. Only at first do trials
+    go on; a child is a new point, and is trained from the start.
     """
 
     factor: float | None = None
@@ -153,7 +154,7 @@ class _DEHB:
         given = self._given[place.level] + sent[place.level]
         first = given < len(self._members[place.level])
         slot = given if first else self._slot(place.level, given, pending)
-        if first and place.rung:
+        if place.rung and place.bracket < len(self._sizes):
             proposal = self._promoted(place, slot, pending)
             if proposal is not None:
                 return proposal
@@ -162,7 +163,7 @@ class _DEHB:
         if proposal is None:
             return self._last(pending)
         begun = begin(proposal, self._ladder.amounts[place.level], place.bracket)
-        return Proposal(begun.params, fidelity=begun.fidelity, tag={**begun.tag, "slot": slot})
+        return replace(begun, tag={**begun.tag, "slot": slot})
 
     def _next(self, pending: Sequence[Trial]) -> _Place:
         running: dict[int | None, list[Trial]] = defaultdict(list)
@@ -193,14 +194,13 @@ class _DEHB:
         return next((slot for slot in turn if slot not in taken), turn[0])
 
     def _promoted(self, place: _Place, slot: int, pending: Sequence[Trial]) -> Proposal | None:
-        """The best of the bracket's rung below that did not go on yet."""
-        rungs = self._bracket(place.bracket)
+        """The best of the population below that did not go on yet."""
         gone = self._gone.union(parents(pending))
-        for rank, one in enumerate(rungs.ended[place.rung - 1]):
-            if one.promising and one.number not in gone:
-                found = rungs.promoted(place.rung - 1, rank, self._fidelity, "dehb", place.bracket)
-                tag = {**found.tag, "slot": slot}
-                return Proposal(found.params, fidelity=found.fidelity, parent=found.parent, tag=tag)
+        held = {member.number for member in self._members[place.level - 1] if member is not None}
+        for rank, one in enumerate(self._ladder.ended[place.level - 1]):
+            if one.promising and one.number in held and one.number not in gone:
+                found = self._ladder.promoted(place.level - 1, rank, self._fidelity, "dehb", place.bracket)
+                return replace(found, tag={**found.tag, "slot": slot})
         return None
 
     def _evolved(

@@ -143,7 +143,7 @@ class Process:
                 continue
             good = math.isfinite(loss) and (not trial.metrics or self.problem.feasible(trial.metrics))
             if math.isfinite(loss):
-                self._full += features[i, -1] == 1.0
+                self._full += self._levels is not None and features[i, -1] == 1.0
                 self._usable.add(rows[i], features[i], loss, good, trial.number)
             if not good:
                 self._failed.add(rows[i], features[i], loss, good, trial.number)
