@@ -503,9 +503,9 @@ def test_a_limit_of_time_is_first_said_politely_and_the_daemons_end_too(tmp_path
     """
     for text in (polite, STUBBORN):
         command = Command(script(text), grace=0.5).measured_by(["loss"])
-        with Processes(1, seconds=1.0).open(command, "loss") as pool:
+        with Processes(1, seconds=2.5).open(command, "loss") as pool:
             found, reports = outcomes(pool, [job(0, tmp_path)])
-        assert found == {0: Failed("ran longer than its limit of 1 s")}
+        assert found == {0: Failed("ran longer than its limit of 2.5 s")}
         assert [r.report.step for r in reports] == ([1, 2] if text is polite else [1])
     for pid in pids_in((tmp_path / "0" / "output.log").read_text()):
         assert is_gone(pid), pid
