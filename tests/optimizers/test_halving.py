@@ -399,7 +399,8 @@ def test_a_study_promotes_its_trials(algorithm: str, workers: int, resumes: bool
     assert Counter(trial.state for trial in study.trials) == {State.COMPLETED: 40}
     assert study.best.fidelity == 9
     promoted = [trial for trial in study.trials if trial.parent is not None]
-    assert len(promoted) >= 3
+    # A rung waits for its last trial, which may be the first of a worker that is slow to start.
+    assert len(promoted) >= (5 if workers == 1 else 1)
     for trial in promoted:
         begun = study.trials[trial.parent or 0].fidelity if resumes else 0
         assert len(trial.reports) == int(trial.fidelity or 0) - int(begun or 0), (

@@ -1,14 +1,14 @@
 """The contract must notice what it is there for: optimisers that are wrong in one way each fail the test for it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from luthier.optimizers import Grid, Random
-from luthier.study import Problem, Proposal, Trial
+from luthier.study import Fidelity, Problem, Proposal, Trial
 from luthier.testing import OptimizerContract
 from luthier.testing.problems import SPACES, problem
 
@@ -21,15 +21,19 @@ class Broken:
         self.space = problem.space
         self.asked = 0
         self.tells = 0
+        self.last: Trial | None = None
         self.wishes = np.random.default_rng(len(self.space))
 
     def tell(self, finished: Sequence[Trial]) -> None:
         self.tells += 1
+        self.last = finished[-1] if finished else self.last
         if self.fault == "reads metrics blindly":
             sum(trial.metrics["loss"] for trial in finished)
 
     def ask(self, pending: Sequence[Trial], rng: np.random.Generator) -> Proposal | None:
         self.asked += 1
+        if self.fault == "goes on with anything" and self.last is not None:
+            return Proposal(self.last.params, fidelity=9, parent=self.last.number, tag={"by": "broken"})
         draw = rng
         if self.fault == "counts its questions":
             draw = np.random.default_rng(self.asked)
@@ -75,11 +79,15 @@ contract = Contract()
         ("counts its questions", contract.test_a_fresh_one_told_the_same_asks_the_same),
         ("reads metrics blindly", contract.test_it_survives_whatever_became_of_its_trials),
         ("ignores the seed", contract.test_the_seed_matters),
+        ("counts its questions", contract.test_any_proposal_can_be_made_again),
+        ("goes on with anything", contract.test_what_goes_on_is_a_trial_that_completed),
+        ("goes on with anything", contract.test_what_failed_or_was_stopped_does_not_go_on),
     ],
 )
 def test_a_fault_is_found(fault: str, test: Callable[..., None]) -> None:
+    deep = replace(problem(SPACES["every kind"]), fidelity=Fidelity("passes", 1, 9))
     with pytest.raises(Exception):  # noqa: B017 - an assertion, or whatever the fault raises
-        test(Faulty(fault), problem(SPACES["every kind"]))
+        test(Faulty(fault), deep)
 
 
 @pytest.mark.parametrize(
