@@ -19,6 +19,7 @@ from luthier.optimizers import ASHA, BOHB, DEHB, GP, Algorithm, FreezeThaw, Hype
 from luthier.optimizers.rungs import sizes
 from luthier.space import Float, Int, Space
 from luthier.study import Fidelity, History, Named, Objective, Problem, Proposal, State, Trial
+from luthier.studyfile import read
 from luthier.testing.optimizers import OptimizerContract, asked, completed, failed, of, stopped
 from luthier.testing.problems import SPACES, play, problem, sphere
 
@@ -330,6 +331,16 @@ def test_the_algorithm_that_proposes_is_given_by_name_and_kept_as_json() -> None
     assert [plugins.algorithm(name) for name in ("asha", "hyperband", "bohb", "dehb")] == list(FAMILY)
 
 
+def test_a_study_file_says_it_in_the_same_words(tmp_path: Path) -> None:
+    file = tmp_path / "study.toml"
+    file.write_text(
+        'command = "true"\nminimize = "loss"\nbudget = { trials = 5 }\nspace.x = { float = [0, 1] }\n'
+        'algorithm = { name = "asha", brackets = 2, by = { name = "gp", initial = 5 } }\n'
+        "fidelity = { epochs = [1, 81] }\n"
+    )
+    assert plugins.algorithm(read(file).algorithm) == ASHA(brackets=2, by=GP(initial=5))
+
+
 @pytest.mark.parametrize(
     ("make", "error", "says"),
     [
@@ -349,6 +360,24 @@ def test_what_cannot_be_meant_is_refused(make: Any, error: type[Exception], says
     with pytest.raises(error) as caught:
         make()
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "fidelity",
+    [
+        Fidelity("p", 5, 5),
+        Fidelity("p", 1, 3),
+        Fidelity("p", 1, 4, factor=1.5),
+        Fidelity("p", 0.1, 1, log=False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("algorithm", FAMILY, ids=lambda a: type(a).__name__)
+def test_any_ladder_will_do(algorithm: Algorithm, fidelity: Fidelity) -> None:
+    deep = replace(CUBE, fidelity=fidelity)
+    history = play(algorithm.start(deep), deep, sphere, 40, workers=3)
+    assert len(history) == 40
+    assert {trial.fidelity for trial in history} == set(fidelity.ladder)
 
 
 @pytest.mark.parametrize("algorithm", FAMILY, ids=lambda a: type(a).__name__)

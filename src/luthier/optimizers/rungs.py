@@ -20,6 +20,7 @@ from luthier.optimizers.cmaes import CMAES
 from luthier.optimizers.de import DE
 from luthier.optimizers.evolution import Evolution
 from luthier.optimizers.gp import GP
+from luthier.optimizers.grid import Grid
 from luthier.optimizers.quasirandom import Sobol
 from luthier.optimizers.random import Random
 from luthier.optimizers.tpe import TPE
@@ -31,6 +32,7 @@ SEARCHES: dict[str, type[Algorithm]] = {
     "auto": Auto,
     "random": Random,
     "sobol": Sobol,
+    "grid": Grid,
     "gp": GP,
     "tpe": TPE,
     "cmaes": CMAES,
