@@ -236,6 +236,8 @@ def _study(path: Path, given: dict[str, Any], overrides: Mapping[str, Any]) -> S
     budget: dict[str, Any] = {name: one.pop(name) for name in ("trials", "seconds") if name in one}
     if budget:
         budget["until"] = None
+    if "deadline" in one:
+        budget["deadline"] = _deadline(one.pop("deadline"))
     if budget.get("seconds") == AUTO:
         budget |= {"seconds": None, "until": "noise"}
     study = replace(study, budget=replace(study.budget, **budget), **one)

@@ -389,7 +389,8 @@ def _next(study: Looked, where: Standing, store: str | None) -> list[Row]:
     name, best = study.spec.name, best_of(study.history)
     commands: list[tuple[str, str]] = []
     if best is not None:
-        commands.append((f"luthier show {name} {best.number}", "why this one was tried, and fold by fold"))
+        parts = "fold by fold" if "estimator" in study.spec.about else "step by step"
+        commands.append((f"luthier show {name} {best.number}", f"why this one was tried, and {parts}"))
     elif study.history.counts[State.FAILED]:
         first = next(trial for trial in study.history if trial.state is State.FAILED)
         commands.append((f"luthier show {name} {first.number}", "the first failure, with its traceback"))

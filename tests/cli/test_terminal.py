@@ -48,7 +48,7 @@ def count(folder: Path, state: str) -> int:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_ctrl_c_ends_in_order_and_the_same_command_goes_on(folder: Path, study: Study, workers: str) -> None:
-    file = study(SLOW.format(steps=10), trials=30)
+    file = study(SLOW.format(steps=10), trials=90)
     command = [*LUTHIER, "run", file, "--workers", workers]
     process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     wait_for(lambda: ended(folder) >= 2, process)
@@ -62,7 +62,7 @@ def test_ctrl_c_ends_in_order_and_the_same_command_goes_on(folder: Path, study: 
     )[0]
     assert found["state"] == "interrupted"
     assert found["counts"]["running"] == 0
-    assert 2 <= found["counts"]["completed"] < 30
+    assert 2 <= found["counts"]["completed"] < 90
     more = found["counts"]["completed"] + 2
     said = subprocess.run(
         [*LUTHIER, "run", file, "--trials", str(more)], cwd=folder, capture_output=True, check=False

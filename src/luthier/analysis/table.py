@@ -61,6 +61,8 @@ def uncertainty(trial: Trial, metric: str) -> float | None:
         return None
     if not math.isclose(float(np.mean(scores)), value, rel_tol=1e-9, abs_tol=1e-9):
         return None
+    if len(set(scores)) == 1 and trial.reports[0].step != 0:
+        return None  # folds are counted from 0: this is a curve that had converged before its first report
     return float(np.std(scores, ddof=1)) / math.sqrt(len(scores))
 
 

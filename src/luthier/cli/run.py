@@ -27,6 +27,7 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> f
 @click.option(
     "--seconds", callback=_seconds, help="How long to work on the study in all; auto: while it pays."
 )
+@click.option("--deadline", help='When to be done: "18:00", or a date and a time.')
 @click.option("--workers", type=click.IntRange(1), help="How many trials to run at once.")
 @click.option("--name", help="Another name for the study.")
 @click.option("--no-progress", is_flag=True, help="Print nothing but the result.")
@@ -38,6 +39,7 @@ def run(
     file: str,
     trials: int | None,
     seconds: float | str | None,
+    deadline: str | None,
     workers: int | None,
     name: str | None,
     no_progress: bool,
@@ -54,7 +56,15 @@ def run(
     from luthier.summary import standing, summarize, to_json
 
     study_file = read(
-        file, {"trials": trials, "seconds": seconds, "workers": workers, "name": name, "store": store}
+        file,
+        {
+            "trials": trials,
+            "seconds": seconds,
+            "deadline": deadline,
+            "workers": workers,
+            "name": name,
+            "store": store,
+        },
     )
     before = _before(study_file)
     objective, arguments = study_file.objective(), study_file.arguments()

@@ -28,11 +28,13 @@ class FreezeThaw:
     """Bayesian optimisation over points and how far to train them, for trials that go on from checkpoints. One objective.
 
     The first `initial` trials pause at the first level. Then a paused trial goes on to the next one as long as its chance to become
-    better than the best trained in full is at least `chance`; else a new one begins.
+    better than the best trained in full is at least `chance`; else a new one begins. With `through`, trials that go on and those that begin
+    later are trained in one go, for a stopping policy to end what falls behind.
     """
 
     initial: int = 9
     chance: float = 0.05
+    through: bool = False
     pauses: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -82,9 +84,13 @@ class _Thaw:
             trial, why = self._promising(pending)
             if trial is not None:
                 further = next(level for level in levels if level > (trial.fidelity or 0.0))
+                if self._settings.through:
+                    further = levels[-1]
                 tag = {"by": "freeze-thaw", "why": why}
                 return Proposal(trial.params, fidelity=further, parent=trial.number, tag=tag)
             proposal = self._new.ask(pending, rng)
+            if self._settings.through:
+                return proposal
         return None if proposal is None else replace(proposal, fidelity=levels[0])
 
     def _promising(self, pending: Sequence[Trial]) -> tuple[Trial | None, str]:

@@ -83,6 +83,8 @@ class Halving:
         if not trial.reports or metric not in trial.reports[-1].metrics:
             return None
         step = trial.reports[-1].step
+        if trial.fidelity is not None and step >= trial.fidelity:
+            return None  # it ends here anyway, and may go on later
         field = field_of(history, self.metric, self.goal)
         due = [rung for rung in self._rungs(field, history.problem) if rung <= step]
         if not due:
