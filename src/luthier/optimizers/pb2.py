@@ -38,10 +38,12 @@ from luthier.study import Problem, Trial
 
 WINDOW = 300
 """So many trials of the latest generations are modelled: what was is forgotten anyway."""
-CANDIDATES, ROUNDS = 400, 3
-"""Points that are looked at, and how often the best of them are refined."""
-C1, C2 = 0.2, 0.4
-"""Of the upper confidence bound sqrt(C1 log(C2 n)), as in the authors' code."""
+CANDIDATES, REACH = 600, 0.15
+"""So many points are looked at, and so far away in each parameter from where a member goes on, on the unit interval, or the next value."""
+C1, C2 = 1.0, 0.4
+"""Of the upper confidence bound sqrt(C1 log(C2 n)). In the authors' code C1 is 0.2, for the whole range; near a good point more may be
+tried (measured, docs/population.md).
+"""
 EXPLORING = 0.2
 """The share of choices that the bandit over them makes whatever was gained."""
 RATE = 2.0
@@ -135,6 +137,10 @@ class _Bandit:
         self._problem = problem
         self._codes = Codes(problem.space, levels=True)
         self._forgetting = 1.0 / generations
+        gaps = [
+            0.0 if centres is None else max(np.diff(centres), default=0.0) for centres in self._codes.levels
+        ]
+        self._reach = np.maximum(REACH, np.array(gaps))
 
     def explore(
         self,
@@ -173,19 +179,15 @@ class _Bandit:
         start: float,
         rng: np.random.Generator,
     ) -> Floats:
-        """The row that is expected to gain most, with these unordered choices: by looking at random ones and around the best."""
+        """The row near a point that may gain most, with these unordered choices. A training that was led there is made for settings not
+        far from those, and the best ones move slowly.
+        """
         codes = self._codes
-        own = codes.encode(codes.space.sample(rng, keep={**params, **values}))
-        near = np.where(np.isnan(own), 0.5, own) + 0.1 * rng.standard_normal((CANDIDATES // 4, len(own)))
-        rows = self._settled(np.vstack([codes.random(CANDIDATES, rng), near]), values)
-        found = process.bound(rows, generation, start)
-        for step in range(ROUNDS):
-            best = rows[np.argsort(-found, kind="stable")[: CANDIDATES // 40]]
-            around = best[rng.integers(len(best), size=CANDIDATES // 2)]
-            around = around + 0.05 / 3.0**step * rng.standard_normal(around.shape)
-            rows = self._settled(np.vstack([best, around]), values)
-            found = process.bound(rows, generation, start)
-        return np.asarray(rows[int(np.argmax(found))])
+        here = codes.encode(codes.space.sample(rng, keep={**params, **values}))
+        here = np.where(np.isnan(here), 0.5, here)
+        away = self._reach * rng.uniform(-1.0, 1.0, (CANDIDATES, len(here)))
+        rows = self._settled(here + away, values)
+        return np.asarray(rows[int(np.argmax(process.bound(rows, generation, start)))])
 
     def _settled(self, rows: Floats, values: dict[str, Scalar]) -> Floats:
         """The rows as points of the space, with these unordered choices."""
