@@ -63,6 +63,7 @@ from luthier.result import (
     result_of,
 )
 from luthier.space import Scalar, Space
+from luthier.stopping import mild
 from luthier.stopping.base import Checking, StoppingPolicy
 from luthier.store.base import Store, StudyRow
 from luthier.store.url import home, open_store
@@ -147,8 +148,8 @@ def tune(
     means any of them. Where trials run beside each other, how far they got depends on the timing.
 
     `fidelity` says what a training is measured in, `Fidelity("epochs", 1, 81)`, and that trials need not be trained in full: the function
-    is told how far to train (`trial.fidelity`, or a parameter called "epochs"), and reports at steps of that unit. By default what falls
-    behind is stopped ("asha", unless `stopping` says otherwise; "none" stops nothing), and the model learns from how far each got. With
+    is told how far to train (`trial.fidelity`, or a parameter called "epochs"), and reports at steps of that unit. By default the
+    worst third at a sixth and at a half of a training is stopped (`stopping` may say otherwise; "none" stops nothing), and the model learns from how far each got. With
     `Fidelity(..., resumes=True)`, for functions that leave a checkpoint and go on from `trial.restored`, trials pause and only promising ones
     go on. The best is one that was trained in full.
 
@@ -175,7 +176,7 @@ def tune(
     objectives = _objectives(minimize, maximize, noisy)
     unstopped = stopping is None and len(objectives) < 2  # of several, nobody said which one to go by
     if unstopped and fidelity is not None and not fidelity.resumes and not pauses(chosen):
-        stopping = "asha"
+        stopping = mild(fidelity)
     budget = as_budget(trials, seconds, failures, target, until, cost, deadline)
     before, facts = earlier(name, store)
     table: dict[str, Any] = {}

@@ -4,7 +4,7 @@ from luthier.stopping.bandit import Bandit
 from luthier.stopping.base import Checking, Foreseeing, StoppingPolicy
 from luthier.stopping.combine import AllOf, AnyOf, Patience, after, all_of, any_of
 from luthier.stopping.curve import Curve
-from luthier.stopping.halving import Halving
+from luthier.stopping.halving import Halving, mild
 from luthier.stopping.median import MedianStopping
 from luthier.stopping.percentile import Percentile
 from luthier.stopping.plateau import Plateau
@@ -33,4 +33,5 @@ __all__ = [
     "after",
     "all_of",
     "any_of",
+    "mild",
 ]

@@ -10,7 +10,7 @@ from itertools import pairwise
 from luthier.errors import InvalidStudy
 from luthier.stopping.settings import is_number, judged, metric_of, number, objective_of, whole
 from luthier.stopping.tracks import Field, Since, Track, behind, field_of
-from luthier.study import Goal, History, Problem, Trial
+from luthier.study import Fidelity, Goal, History, Problem, Trial
 
 FIRST = 6
 """The first rung is at this part of a full training: earlier ranks say little of the final ones."""
@@ -127,6 +127,19 @@ class Halving:
         while rungs[-1] * self.factor < high:
             rungs.append(rungs[-1] * self.factor)
         return rungs if rungs[0] < high else ()
+
+
+MILD = 1.5
+
+
+def mild(fidelity: Fidelity) -> Halving | None:
+    """What stops trials by default in a study with a fidelity: the worst third at each of its levels; None where there is only one.
+
+    A model proposes what is close to the best, so a stricter cut loses the best of them, and the study ends behind one without any
+    (docs/benchmarks.md).
+    """
+    rungs = fidelity.levels[:-1]
+    return Halving(rungs=rungs, factor=MILD) if rungs else None
 
 
 def end_of_training(field: Field, problem: Problem) -> float | None:
