@@ -49,7 +49,7 @@ from luthier.objectives.crossval import CrossValidation
 from luthier.objectives.folds import Predictions
 from luthier.objectives.function import as_task, metrics_of
 from luthier.optimizers import Auto, FreezeThaw
-from luthier.optimizers.base import Algorithm, pauses, total
+from luthier.optimizers.base import Algorithm, begin, pauses, total
 from luthier.plots import Plots
 from luthier.progress import display, saying
 from luthier.result import (
@@ -180,7 +180,7 @@ def tune(
     budget = as_budget(trials, seconds, failures, target, until, cost, deadline)
     before, facts = earlier(name, store)
     table: dict[str, Any] = {}
-    points = [Proposal(dict(point), tag={"by": "start"}) for point in start]
+    points: list[Proposal] = []
     if isinstance(objective, CrossValidation):
         objectives = objectives or (replace(objective.default_objective(), noisy=noisy),)
         objective = objective.scored_by([o.metric for o in objectives])
@@ -192,7 +192,7 @@ def tune(
         if "splits" in facts:
             objective = objective.with_splits(facts["splits"])
         if not _is_grid(chosen):
-            points.insert(0, Proposal(objective.defaults(space), tag={"by": "defaults"}))
+            points.append(Proposal(objective.defaults(space), tag={"by": "defaults"}))
         task: Task = objective
         about = objective.about
     elif space is None:
@@ -213,10 +213,12 @@ def tune(
             about = {"function": _path(objective)}
     for point in start:
         space.check(point)
-    own = total(chosen, Problem(space, objectives, fidelity=fidelity))
-    if own is not None and budget.trials is not None and budget.trials < own + len(points):
+    problem = Problem(space, objectives, fidelity=fidelity)
+    points += begin(chosen, problem, start)
+    own = total(chosen, problem)
+    if own is not None and budget.trials is not None and budget.trials < own:
         raise InvalidStudy(
-            f"{algorithm!r} takes {own + len(points)} trials, and trials={budget.trials} ends it before a training is complete. "
+            f"{chosen!r} takes {own} trials, and trials={budget.trials} ends it before a training is complete. "
             "Leave trials out: the study ends by itself."
         )
     if budget.endless and own is None and not _is_grid(chosen) and before.endless:

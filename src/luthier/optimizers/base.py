@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from luthier.space import Params
 from luthier.study import Problem, Proposal, Trial
 
 
@@ -38,7 +39,8 @@ class Algorithm(Protocol):
     """A frozen dataclass of JSON-able settings: `Evolution(population=50)`.
 
     One that itself decides how far each trial is trained, where the problem has a fidelity, says `pauses: ClassVar[bool] = True`.
-    One that ends by itself has a method `total(problem)`: after how many trials.
+    One that ends by itself has a method `total(problem)`: after how many trials. One for which points to begin with are not trials in
+    full has a method `begin(problem, points)`, which makes proposals of them.
     """
 
     def start(self, problem: Problem) -> Optimizer:
@@ -49,6 +51,14 @@ class Algorithm(Protocol):
 def pauses(algorithm: Algorithm) -> bool:
     """Whether the algorithm itself decides how far each trial is trained, so that nothing else needs to stop them."""
     return bool(getattr(algorithm, "pauses", False))
+
+
+def begin(algorithm: Algorithm, problem: Problem, points: Sequence[Params]) -> list[Proposal]:
+    """Points that somebody wants to begin with, as proposals. Raises InvalidStudy where they are too many for the algorithm."""
+    made: Any = getattr(algorithm, "begin", None)
+    if made is not None and points:
+        return list(made(problem, points))
+    return [Proposal(dict(point), tag={"by": "start"}) for point in points]
 
 
 def total(algorithm: Algorithm, problem: Problem) -> int | None:

@@ -28,13 +28,14 @@ from luthier.optimizers.population import (
     Population,
     Reached,
     check,
+    first_members,
     goals,
     place_of,
     resuming,
     standing,
 )
 from luthier.space import Choice, Params, Scalar
-from luthier.study import Problem, Trial
+from luthier.study import Problem, Proposal, Trial
 
 WINDOW = 300
 """So many trials of the latest generations are modelled: what was is forgotten anyway."""
@@ -68,6 +69,10 @@ class PB2:
     def total(self, problem: Problem) -> int:
         """How many trials it takes to train the population: one for each member and interval."""
         return self.population * len(goals(resuming(problem, "PB2"), self.interval))
+
+    def begin(self, problem: Problem, points: Sequence[Params]) -> list[Proposal]:
+        """The first members, at these points."""
+        return first_members(points, self.population, goals(resuming(problem, "PB2"), self.interval)[0])
 
     def start(self, problem: Problem) -> Optimizer:
         """An optimiser for a problem of one objective whose fidelity resumes; raises InvalidStudy for others."""

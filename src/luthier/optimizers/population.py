@@ -63,6 +63,10 @@ class PBT:
         """How many trials it takes to train the population: one for each member and interval."""
         return self.population * len(goals(resuming(problem, "PBT"), self.interval))
 
+    def begin(self, problem: Problem, points: Sequence[Params]) -> list[Proposal]:
+        """The first members, at these points."""
+        return first_members(points, self.population, goals(resuming(problem, "PBT"), self.interval)[0])
+
     def start(self, problem: Problem) -> Optimizer:
         """An optimiser for a problem of one objective whose fidelity resumes; raises InvalidStudy for others."""
         levels = goals(resuming(problem, "PBT"), self.interval)
@@ -105,6 +109,20 @@ def goals(fidelity: Fidelity, interval: float | None) -> tuple[float, ...]:
         )
     count = math.ceil(fidelity.high / step - 1e-9)
     return tuple(dict.fromkeys(fidelity.near(step * k) for k in range(1, count + 1)))
+
+
+def first_members(points: Sequence[Params], population: int, fidelity: float) -> list[Proposal]:
+    """Members that begin at these points; raises InvalidStudy for more than there are members."""
+    if len(points) > population:
+        raise InvalidStudy(
+            f"there are {len(points)} points to start from, and the population is {population}. Start from fewer, or enlarge it."
+        )
+    return [
+        Proposal(
+            dict(point), fidelity=fidelity, tag={"by": "start", "member": member, "generation": 0}
+        )
+        for member, point in enumerate(points)
+    ]
 
 
 class Place(NamedTuple):
