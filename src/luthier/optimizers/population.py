@@ -118,9 +118,7 @@ def first_members(points: Sequence[Params], population: int, fidelity: float) ->
             f"there are {len(points)} points to start from, and the population is {population}. Start from fewer, or enlarge it."
         )
     return [
-        Proposal(
-            dict(point), fidelity=fidelity, tag={"by": "start", "member": member, "generation": 0}
-        )
+        Proposal(dict(point), fidelity=fidelity, tag={"by": "start", "member": member, "generation": 0})
         for member, point in enumerate(points)
     ]
 
