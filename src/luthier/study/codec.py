@@ -33,9 +33,15 @@ def spec_to_json(spec: StudySpec) -> dict[str, Any]:
         "stopping": None if spec.stopping is None else _named_to_json(spec.stopping),
         "seed": spec.seed,
         "batch": spec.batch,
-        "start": [{"params": _scalars(first.params), "tag": _scalars(first.tag)} for first in spec.start],
+        "start": [_first(first) for first in spec.start],
         "about": dict(spec.about),
     }
+
+
+def _first(proposal: Proposal) -> dict[str, Any]:
+    """A point to begin with; how far to train it only where it is said, so that older studies have the JSON they had."""
+    more = {} if proposal.fidelity is None else {"fidelity": proposal.fidelity}
+    return {"params": _scalars(proposal.params), "tag": _scalars(proposal.tag), **more}
 
 
 def spec_from_json(data: Any, budget: Budget) -> StudySpec:
@@ -66,7 +72,8 @@ def spec_from_json(data: Any, budget: Budget) -> StudySpec:
         seed=data["seed"],
         batch=data["batch"],
         start=tuple(
-            Proposal(_unscalars(first["params"]), tag=_unscalars(first["tag"])) for first in data["start"]
+            Proposal(_unscalars(first["params"]), first.get("fidelity"), tag=_unscalars(first["tag"]))
+            for first in data["start"]
         ),
         about=data["about"],
     )
