@@ -368,6 +368,19 @@ def test_where_an_interval_runs_less_is_expected_to_be_found_out() -> None:
     assert beside[1] == pytest.approx(alone[1], abs=0.05)
 
 
+def test_settings_move_near_those_that_are_gone_on_from() -> None:
+    space = lt.Space(x=lt.Float(0, 1), n=lt.Int(1, 6, log=True), k=lt.Choice("a", "b"))
+    played = Played(PB2(population=6), problem(space))
+    while not played.over:
+        played.generation(float(len(played.trials) % 7))
+    copied = [trial for trial in played.trials if "copied" in trial.tag]
+    moves = [(played.trials[trial.parent or 0].params, trial.params) for trial in copied]
+    far = [abs(float(before["x"] or 0) - float(after["x"] or 0)) for before, after in moves]
+    assert 0.01 < max(far) <= 0.15 + 1e-9
+    steps = {abs(int(before["n"] or 0) - int(after["n"] or 0)) for before, after in moves}
+    assert {0, 1} < steps | {2}  # a whole number moves, however wide its cells
+
+
 def test_choices_that_gain_are_chosen_more_often_and_what_was_long_ago_is_forgotten() -> None:
     parameter = lt.Choice("a", "b", "c")
 
@@ -494,6 +507,23 @@ def test_a_population_needs_no_budget_and_no_smaller_one() -> None:
     study = tuned(trials=40)
     assert len(study.trials) == 40
     study.close()
+
+
+def test_points_to_start_from_are_the_first_members() -> None:
+    study = tuned(start=[{"rate": 0.5}, {"rate": 0.02}])
+    assert len(study.trials) == 40
+    first = [trial for trial in study.trials if trial.tag["generation"] == 0]
+    assert [(trial.tag["member"], trial.tag["by"], trial.fidelity) for trial in first] == [
+        (0, "start", 2),
+        (1, "start", 2),
+        (2, "pbt", 2),
+        (3, "pbt", 2),
+    ]
+    assert [trial.params["rate"] for trial in first[:2]] == [0.5, 0.02]
+    assert study.replay(2) is not None
+    study.close()
+    with pytest.raises(InvalidStudy, match="5 points to start from, and the population is 4"):
+        tuned(start=[{"rate": 0.1}] * 5)
 
 
 # --- schedules -----------------------------------------------------------------------------------
