@@ -25,12 +25,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
@@ -45,15 +45,15 @@ from luthier.engine.engine import Engine
 from luthier.engine.rules import Rules
 from luthier.executors.base import Ended, Event, Job, Reported
 from luthier.objectives.context import Task
-from luthier.optimizers.base import Algorithm
+from luthier.optimizers.base import Algorithm, Optimizer
 from luthier.optimizers.dehb import DEHB
 from luthier.optimizers.halving import ASHA, BOHB, Hyperband
 from luthier.optimizers.random import Random
 from luthier.optimizers.thaw import FreezeThaw
 from luthier.space import Space
-from luthier.stopping import Halving, StoppingPolicy
+from luthier.stopping import Halving, StoppingPolicy, mild
 from luthier.store.url import open_store
-from luthier.study import Completed, Fidelity, Objective, Problem, Report, Stopped, StudySpec
+from luthier.study import Completed, Fidelity, Objective, Problem, Proposal, Report, Stopped, StudySpec, Trial
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "bench"
 TASKS = ("167181", "168910", "189354", "34539", "7593", "146212")
@@ -63,6 +63,7 @@ REPORTED = (1, 3, 9, 17, 26, 27, 36, 45, 52)
 TIMES = {1: 25.0, 4: 12.5, 16: 6.25}
 MARKS = (0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 DRAWN = 3000
+FIDELITY = Fidelity("epochs", 1, EPOCHS)
 Array = NDArray[np.float64]
 Config = Mapping[str, Any]
 
@@ -88,11 +89,17 @@ class Surrogate:
         meta, given = self.surrogate.meta, self._session.get_inputs()
         names = {p["raw"]: p["name"] for p in self.params}
         rows = np.array(
-            [[epoch if c == "epoch" else config[names[c]] for c in meta["cont"]] for config in configs for epoch in epochs],
+            [
+                [epoch if c == "epoch" else config[names[c]] for c in meta["cont"]]
+                for config in configs
+                for epoch in epochs
+            ],
             np.float32,
         )
         codes = np.full((len(rows), 1), self.surrogate.enc[meta["inst"]][self.task], np.int32)
-        out = self._session.run([self._session.get_outputs()[0].name], {given[0].name: codes, given[1].name: rows})[0]
+        out = self._session.run(
+            [self._session.get_outputs()[0].name], {given[0].name: codes, given[1].name: rows}
+        )[0]
         places = [meta["ys"].index(name) for name in ("val_accuracy", "time")]
         accuracy, seconds = out[:, places].astype(float).T.reshape(2, len(configs), len(epochs))
         return -accuracy, np.maximum.accumulate(seconds, axis=1)
@@ -177,7 +184,9 @@ class Over(Exception):
 class Simulated:
     """Workers that train learning curves; `resumes` says whether a configuration goes on where it was left."""
 
-    def __init__(self, surrogate: Surrogate, workers: int, seconds: float, resumes: bool, noise: float, seed: int) -> None:
+    def __init__(
+        self, surrogate: Surrogate, workers: int, seconds: float, resumes: bool, noise: float, seed: int
+    ) -> None:
         self.slots = workers
         self.clock = VirtualClock()
         self.log = Log()
@@ -257,13 +266,45 @@ HALVING: dict[str, Algorithm] = {
 """Those that pause at every rung as published; each with checkpoints as well."""
 
 
+@dataclass(frozen=True)
+class OneEpoch:
+    """Random configurations for one epoch, so many, and then the best of them in full, in that order: what is hard to beat where it works."""
+
+    first: int
+    pauses: ClassVar[bool] = True
+
+    def start(self, problem: Problem) -> Optimizer:
+        return _OneEpoch(self.first, problem)
+
+
+class _OneEpoch:
+    def __init__(self, first: int, problem: Problem) -> None:
+        self._first, self._problem = first, problem
+        self._told: dict[int, Trial] = {}
+
+    def tell(self, finished: Sequence[Trial]) -> None:
+        self._told |= {trial.number: trial for trial in finished}
+
+    def ask(self, pending: Sequence[Trial], rng: np.random.Generator) -> Proposal | None:
+        everyone = [*self._told.values(), *pending]
+        if sum(trial.parent is None for trial in everyone) < self._first:
+            return Proposal(self._problem.space.sample(rng), fidelity=1.0)
+        gone = {trial.parent for trial in everyone}
+        left = [t for t in self._told.values() if t.parent is None and t.number not in gone]
+        best = min(left, key=lambda trial: trial.metrics["loss"], default=None)
+        return None if best is None else Proposal(best.params, fidelity=float(EPOCHS), parent=best.number)
+
+
 def policies() -> dict[str, Policy]:
     auto = plugins.algorithm("auto")
     return {
         "random": Policy(Random(), fidelity=False),
+        "one epoch": Policy(OneEpoch(325), resumes=True),
         "full": Policy(auto, fidelity=False),
-        "default": Policy(auto, Halving(high=EPOCHS)),
-        "default, checkpoints": Policy(FreezeThaw(), resumes=True),
+        "default": Policy(auto, mild(FIDELITY)),
+        "default, checkpoints": Policy(auto, mild(FIDELITY), resumes=True),
+        "freeze-thaw": Policy(FreezeThaw(), resumes=True),
+        "default, a third stays": Policy(auto, Halving(high=EPOCHS)),
         "thaw restart": Policy(FreezeThaw()),
         "asha random": Policy(Random(), Halving(low=1, high=EPOCHS, minimum=1)),
         "asha random, default rungs": Policy(Random(), Halving(high=EPOCHS)),
@@ -279,7 +320,7 @@ def played(surrogate: Surrogate, policy: Policy, scale: Scale, workers: int, see
     """What the engine does in the time that there is."""
     seconds = TIMES[workers] * scale.seconds
     pool = Simulated(surrogate, workers, seconds, policy.resumes, noise, seed)
-    fidelity = Fidelity("epochs", 1, EPOCHS, resumes=policy.resumes) if policy.fidelity else None
+    fidelity = replace(FIDELITY, resumes=policy.resumes) if policy.fidelity else None
     problem = Problem(surrogate.space, (Objective("loss", "min"),), fidelity=fidelity)
     spec = StudySpec("bench", problem, plugins.named(plugins.algorithm("random")), seed=seed)
     store = open_store("memory", clock=pool.clock)
@@ -297,7 +338,9 @@ def played(surrogate: Surrogate, policy: Policy, scale: Scale, workers: int, see
     return pool.log
 
 
-def with_optuna(surrogate: Surrogate, scale: Scale, workers: int, seed: int, noise: float, pruner: str) -> Log:
+def with_optuna(
+    surrogate: Surrogate, scale: Scale, workers: int, seed: int, noise: float, pruner: str
+) -> Log:
     """Optuna's TPE, asked and told as its own loop does."""
     import optuna
 
@@ -335,11 +378,18 @@ def with_optuna(surrogate: Surrogate, scale: Scale, workers: int, seed: int, noi
 
 
 def _distribution(optuna: Any, p: Mapping[str, Any]) -> Any:
-    kind = optuna.distributions.IntDistribution if p["type"] == "int" else optuna.distributions.FloatDistribution
+    kind = (
+        optuna.distributions.IntDistribution if p["type"] == "int" else optuna.distributions.FloatDistribution
+    )
     return kind(p["low"], p["high"], log=bool(p["log"]))
 
 
-OPTUNA = {"optuna tpe": "none", "optuna hyperband": "hyperband", "optuna median": "median", "optuna halving": "halving"}
+OPTUNA = {
+    "optuna tpe": "none",
+    "optuna hyperband": "hyperband",
+    "optuna median": "median",
+    "optuna halving": "halving",
+}
 
 
 # --- what came of it ---------------------------------------------------------------------------
@@ -377,7 +427,9 @@ def surrogate_of(bench: Path, task: str) -> Surrogate:
     return Surrogate(bench, task)
 
 
-def one(bench: Path, cache: Path, task: str, policy: str, workers: int, seed: int, noise: float) -> dict[str, Any]:
+def one(
+    bench: Path, cache: Path, task: str, policy: str, workers: int, seed: int, noise: float
+) -> dict[str, Any]:
     """A run, as a line of the results."""
     surrogate = surrogate_of(bench, task)
     scale = scale_of(surrogate, cache)
@@ -391,7 +443,9 @@ def one(bench: Path, cache: Path, task: str, policy: str, workers: int, seed: in
 
 def table(lines: Sequence[Mapping[str, Any]]) -> None:
     """Means over data sets and seeds, and differences to training in full, run by run."""
-    groups: dict[tuple[int, float], dict[str, list[Mapping[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+    groups: dict[tuple[int, float], dict[str, list[Mapping[str, Any]]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
     for line in lines:
         groups[line["workers"], line["noise"]][line["policy"]].append(line)
     marks = " | ".join(f"{100 * mark:g}%" for mark in MARKS)
@@ -399,17 +453,30 @@ def table(lines: Sequence[Mapping[str, Any]]) -> None:
         print(f"\n{workers} workers" + (f", noise {noise:g}" if noise else ""))
         print(f"| policy | runs | {marks} | full at 100% | begun / in full | best given up | lost |")
         print("|---" * (len(MARKS) + 6) + "|")
-        for policy, runs in sorted(by.items(), key=lambda pair: np.mean([run["seen"][-1] for run in pair[1]])):
+        for policy, runs in sorted(
+            by.items(), key=lambda pair: np.mean([run["seen"][-1] for run in pair[1]])
+        ):
             means = " | ".join(f"{x:.3f}" for x in np.mean([run["seen"] for run in runs], axis=0))
-            full, begun, done, lost = (np.mean([_of(run, key) for run in runs]) for key in ("full", "begun", "done", "lost"))
+            full, begun, done, lost = (
+                np.mean([_of(run, key) for run in runs]) for key in ("full", "begun", "done", "lost")
+            )
             given = np.mean([run["given up"] for run in runs])
-            print(f"| {policy} | {len(runs)} | {means} | {full:.3f} | {begun:.0f} / {done:.0f} | {given:.0%} | {lost:.3f} |")
+            print(
+                f"| {policy} | {len(runs)} | {means} | {full:.3f} | {begun:.0f} / {done:.0f} | {given:.0%} | {lost:.3f} |"
+            )
         base = {(run["task"], run["seed"]): run["seen"] for run in by.get("full", [])}
         for policy, runs in by.items():
-            pairs = [np.subtract(run["seen"], base[run["task"], run["seed"]]) for run in runs if (run["task"], run["seed"]) in base]
+            pairs = [
+                np.subtract(run["seen"], base[run["task"], run["seed"]])
+                for run in runs
+                if (run["task"], run["seed"]) in base
+            ]
             if policy != "full" and pairs:
                 mean, error = np.mean(pairs, axis=0), np.std(pairs, axis=0) / np.sqrt(len(pairs))
-                print(f"{policy} to full: " + ", ".join(f"{m:+.3f} +- {e:.3f}" for m, e in zip(mean, error, strict=True)))
+                print(
+                    f"{policy} to full: "
+                    + ", ".join(f"{m:+.3f} +- {e:.3f}" for m, e in zip(mean, error, strict=True))
+                )
 
 
 def _of(run: Mapping[str, Any], key: str) -> float:
@@ -421,9 +488,13 @@ def numbers(text: str) -> list[int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--bench", type=Path, default=SHARED)
-    parser.add_argument("--policies", nargs="*", default=["full", "default", "default, checkpoints", "asha random"])
+    parser.add_argument(
+        "--policies", nargs="*", default=["full", "default", "default, checkpoints", "asha random"]
+    )
     parser.add_argument("--seeds", type=numbers, default=[0, 1, 2])
     parser.add_argument("--workers", type=numbers, default=[1, 4, 16])
     parser.add_argument("--tasks", nargs="*", default=TASKS)

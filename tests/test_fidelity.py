@@ -31,7 +31,7 @@ def train(trial: lt.Context, lr: float, wd: float) -> float:
     first = (trial.restored_step or 0) + 1
     assert trial.fidelity is not None
     for epoch in range(first, int(trial.fidelity) + 1):
-        time.sleep(0.002)  # else it is over before a worker process hears that it should stop
+        time.sleep(0.005)  # else it is over before a worker process hears that it should stop
         trial.report(epoch, loss=loss(lr, wd, epoch))
     file = trial.workdir / "model.txt"
     file.write_text(f"{lr} {wd}")
@@ -141,11 +141,12 @@ def test_without_checkpoints_what_falls_behind_is_stopped(workers: int) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_with_checkpoints_trials_pause_and_go_on_where_they_were(workers: int) -> None:
+def test_with_freeze_thaw_trials_pause_and_go_on_where_they_were(workers: int) -> None:
     fidelity = Fidelity("epochs", 1, 27, resumes=True)
     study = lt.tune(
-        train, SPACE, minimize="loss", trials=40, fidelity=fidelity, workers=workers, progress=False
-    )
+        train, SPACE, minimize="loss", trials=40, algorithm="freeze-thaw", fidelity=fidelity, workers=workers,
+        progress=False,
+    )  # fmt: skip
     trials = study.trials
     assert study.spec.stopping is None
     assert {trial.fidelity for trial in trials} == {5, 14, 27}
@@ -167,6 +168,20 @@ def test_with_checkpoints_trials_pause_and_go_on_where_they_were(workers: int) -
             assert (again.params, again.fidelity, again.parent) == (
                 trials[number].params, trials[number].fidelity, trials[number].parent,
             )  # fmt: skip
+
+
+def test_with_checkpoints_the_first_trials_pause_and_the_others_are_stopped_where_they_fall_behind() -> None:
+    fidelity = Fidelity("epochs", 1, 27, resumes=True)
+    study = lt.tune(train, SPACE, minimize="loss", trials=40, fidelity=fidelity, progress=False)
+    begun = [trial for trial in study.trials if trial.parent is None]
+    assert [trial.fidelity for trial in begun] == [5.0] * 9 + [27.0] * (len(begun) - 9)
+    gone = [trial for trial in study.trials if trial.parent is not None]
+    assert all(trial.fidelity == 27 and trial.reports[0].step == 6 for trial in gone)
+    assert study.trials[9].parent == min(begun[:9], key=lambda trial: trial.metrics["loss"]).number
+    assert any(trial.state is State.STOPPED for trial in study.trials)
+    assert study.best.fidelity == 27
+    for number in (10, 20, 30):
+        assert study.replay(number) is not None
 
 
 def test_a_function_may_take_the_amount_by_its_name() -> None:

@@ -175,7 +175,7 @@ def tune(
         chosen = FreezeThaw()  # its reports are folds, so nothing can be stopped by how far it was trained
     objectives = _objectives(minimize, maximize, noisy)
     unstopped = stopping is None and len(objectives) < 2  # of several, nobody said which one to go by
-    if unstopped and fidelity is not None and not fidelity.resumes and not pauses(chosen):
+    if unstopped and fidelity is not None and not pauses(chosen):
         stopping = mild(fidelity)
     budget = as_budget(trials, seconds, failures, target, until, cost, deadline)
     before, facts = earlier(name, store)

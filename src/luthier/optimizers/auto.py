@@ -35,7 +35,7 @@ class Auto:
     def start(self, problem: Problem) -> Optimizer:
         """An optimiser for any problem; where there are several objectives it spreads points evenly."""
         if problem.fidelity is not None and problem.fidelity.resumes and len(problem.objectives) == 1:
-            return FreezeThaw().start(problem)
+            return FreezeThaw(through=True).start(problem)
         points = size(problem.space)
         if points is not None and points <= SMALL:
             return _Everything(problem, _searched(problem) if noisy(problem) else None)

@@ -22,6 +22,9 @@ from luthier.optimizers.gp.threads import one_thread
 from luthier.optimizers.wrap import at_least, one_objective, unique, usable
 from luthier.study import Fidelity, Problem, Proposal, State, Trial
 
+BESIDE = 3
+"""With `through` a trial that begins beside so many does not pause."""
+
 
 @dataclass(frozen=True, slots=True)
 class FreezeThaw:
@@ -29,7 +32,8 @@ class FreezeThaw:
 
     The first `initial` trials pause at the first level. Then a paused trial goes on to the next one as long as its chance to become
     better than the best trained in full is at least `chance`; else a new one begins. With `through`, trials that go on and those that begin
-    later are trained in one go, for a stopping policy to end what falls behind.
+    later are trained in one go, for a stopping policy to end what falls behind; and none pauses where three others run: many are tried at once there
+    as it is.
     """
 
     initial: int = 9
@@ -63,7 +67,7 @@ class _Thaw:
         self._problem = problem
         self._settings = settings
         self._fidelity = fidelity
-        self._process = Process(problem, GP())
+        self._process = Process(problem, GP(), pausing=not settings.through)
         self._new = unique(self._process, problem)
         self._last: dict[str, Trial] = {}
         self._begun = 0
@@ -89,9 +93,11 @@ class _Thaw:
                 tag = {"by": "freeze-thaw", "why": why}
                 return Proposal(trial.params, fidelity=further, parent=trial.number, tag=tag)
             proposal = self._new.ask(pending, rng)
-            if self._settings.through:
+            if self._settings.through:  # in full
                 return proposal
-        return None if proposal is None else replace(proposal, fidelity=levels[0])
+        if proposal is None or (self._settings.through and len(pending) >= BESIDE):
+            return proposal
+        return replace(proposal, fidelity=levels[0])
 
     def _promising(self, pending: Sequence[Trial]) -> tuple[Trial | None, str]:
         """The paused trial to go on with, and why; None if a new one is to begin."""

@@ -92,9 +92,12 @@ class Belief:
 
 
 class Process:
-    """The optimiser itself: it may propose a point again where all the points it can think of were tried."""
+    """The optimiser itself: it may propose a point again where all the points it can think of were tried.
 
-    def __init__(self, problem: Problem, settings: GP) -> None:
+    Where the problem has a fidelity, `pausing` says that trials pause and go on, rather than being stopped.
+    """
+
+    def __init__(self, problem: Problem, settings: GP, *, pausing: bool = False) -> None:
         self.problem = problem
         fidelity = problem.fidelity
         self.codes = Codes(problem.space, levels=fidelity is not None)
@@ -103,6 +106,7 @@ class Process:
         self._initial = settings.initial or min(max(2 + math.ceil(parameters / 2), 4), 12)
         self._sequence = Sequence01(parameters)
         self._scramble: int | None = None
+        self._pausing = pausing
         self._told = 0
         self._full = 0
         self._usable = _Table(parameters, len(self.codes.axes.groups))
@@ -344,7 +348,7 @@ class Process:
         if self._levels is None:
             return np.arange(count), self._usable.losses[:count]
         rows, losses = self._levels.current(count)
-        if slot == TRENDED and not self._levels.fidelity.resumes:
+        if slot == TRENDED and not self._pausing:
             full = self._usable.features[rows, -1] == 1.0
             if np.count_nonzero(full) >= 2 * self._initial:
                 return rows[full], losses[full]
