@@ -308,7 +308,10 @@ def test_a_budget_says_so_only_where_it_does() -> None:
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        ({"until": "dawn", "seconds": None}, "until is 'dawn'. Use 'noise', a gain above 0 that is too little, or leave it out."),
+        (
+            {"until": "dawn", "seconds": None},
+            "until is 'dawn'. Use 'noise', a gain above 0 that is too little, or leave it out.",
+        ),
         ({"seconds": "long"}, "seconds is 'long'. Use a number above 0, or 'auto'."),
     ],
 )
