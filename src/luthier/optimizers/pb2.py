@@ -314,6 +314,7 @@ class Process:
         self._codes = codes
         self._theta = theta
         self._features, self._times, self._groups = seen.features, seen.times, seen.groups
+        self._seen = len(seen.z)
         self._alpha = np.zeros(0)
         self._factor = np.zeros((0, 0))
         if len(seen.z):
@@ -364,7 +365,7 @@ class Process:
         between = covariance(self._theta, features, self._features, self._groups, ages)
         white = np.linalg.solve(self._factor, between.T)
         sd = np.sqrt(np.maximum(signal - (white * white).sum(axis=0), 1e-12))
-        kappa = math.sqrt(C1 * max(math.log(C2 * len(self._times)), 0.0))
+        kappa = math.sqrt(C1 * max(math.log(C2 * max(self._seen, 1)), 0.0))
         return np.asarray(between @ self._alpha + kappa * sd)
 
     def _cholesky(self) -> Floats:
