@@ -372,6 +372,27 @@ def test_of_a_population_the_last_of_each_line_are_needed() -> None:
     assert needed(history_of([ended(0, 1.0)]), promotable=True) == set()
 
 
+def test_of_members_is_needed_what_whoever_is_behind_may_go_on_from() -> None:
+    from luthier.files.choose import needed
+
+    def member(number: int, member: int, generation: int, **more: object) -> Trial:
+        tag = {"member": member, "generation": generation}
+        return ended(number, 1.0, fidelity=3.0 * (generation + 1), tag=tag, **more)
+
+    trials = [
+        member(0, 0, 0),
+        member(1, 1, 0),  # its place was taken: nobody will go on from here
+        member(2, 0, 1, parent=0),
+        member(3, 1, 1, parent=0),
+        member(4, 0, 2, parent=2),
+        member(5, 1, 1, parent=0, state=State.FAILED),
+        Trial(6, {"x": 6}, State.RUNNING, 1, fidelity=9.0, parent=3, tag={"member": 1, "generation": 2}),
+    ]
+    fidelity = Fidelity("epochs", 1, 12, resumes=True)
+    assert needed(history_of(trials, fidelity), promotable=True) == {2, 3, 4, 6}
+    assert needed(history_of(trials[:3], fidelity), promotable=True) == {0, 1, 2}
+
+
 def test_the_worst_come_first() -> None:
     from luthier.files.choose import worst_first
 

@@ -54,6 +54,7 @@ def needed(history: History, *, promotable: bool) -> set[int]:
                 for trial in history
                 if trial.number not in parents
                 and trial.state is not State.FAILED
+                and "member" not in trial.tag
                 and not _in_full(trial, fidelity)
             }
             found |= {trial.number for trial in _of_members(history) if not _in_full(trial, fidelity)}
