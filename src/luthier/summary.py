@@ -505,7 +505,8 @@ def deepened(fidelity: Fidelity | None) -> list[Row]:
 
 def _foreseen(history: History, row: StudyRow) -> list[Row]:
     """What going on is expected to gain, in a unit of time that is not much longer than the study was."""
-    if history.ended < 10 or not row.seconds > 0:
+    exhausted = (row.ended or "").startswith("exhausted")  # it will not go on
+    if history.ended < 10 or not row.seconds > 0 or exhausted:
         return []
     unit, seconds = next(((u, s) for u, s in UNITS if s <= row.seconds), ("minute", 60.0))
     expected = forecast(history, round(history.ended / row.seconds * seconds))
