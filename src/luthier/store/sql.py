@@ -18,10 +18,10 @@ from luthier.clock import Clock
 from luthier.errors import SpecMismatch, StoreError, StudyNotFound, UnknownName, did_you_mean
 from luthier.space.codec import scalars_from_text, scalars_to_text
 from luthier.store import migrate
-from luthier.store.base import Changes, Json, LogRow, StudyRow
+from luthier.store.base import Brief, Changes, Json, LogRow, StudyRow
 from luthier.store.connections import Connections
 from luthier.store.dialects import Connection, Dialect
-from luthier.store.statements import statements
+from luthier.store.statements import SOME, statements
 from luthier.study import (
     Budget,
     Lost,
@@ -115,6 +115,42 @@ class SQLStore:
             seq, stop, seconds, budget = row
             trials = [] if seq == since else self._trials(connection, study, since)
         return Changes(trials, seq, stop, seconds, budget_from_text(budget))
+
+    def cursors(self) -> dict[str, int]:
+        """The cursor of every study."""
+        return dict(self._connections.look(self._sql.cursors, {}))
+
+    def trials(self, study: str, numbers: Sequence[int]) -> list[Trial]:
+        """Those of the trials that there are, whole, in the order asked for."""
+        found: dict[int, Trial] = {}
+        with self._reading(study) as connection:
+            for asked in (numbers[i : i + SOME] for i in range(0, len(numbers), SOME)):
+                values = {f"n{i}": asked[min(i, len(asked) - 1)] for i in range(SOME)} | {"in_study": study}
+                rows = connection.execute(self._sql.some_trials, values).fetchall()
+                reports = _grouped(connection.execute(self._sql.some_reports, values).fetchall())
+                found |= {row[0]: _trial(row, reports.get(row[0], ())) for row in rows}
+        return [found[number] for number in numbers if number in found]
+
+    def brief(self, study: str, since: int = 0, low: int = 0, high: int | None = None) -> list[Brief]:
+        """Trials `low` to `high` that changed after cursor `since`, in brief, by number."""
+        sql = (
+            self._sql.brief_changes if since else self._sql.brief
+        )  # without a cursor by number, not by change
+        values: dict[str, Any] = {"in_study": study, "low": low, "high": LAST if high is None else high}
+        with self._reading(study) as connection:
+            rows = connection.execute(sql, values | ({"since": since} if since else {})).fetchall()
+        return [
+            Brief(
+                number,
+                seq,
+                STATES[state],
+                NOTHING if metrics is None else scalars_from_text(metrics),
+                fidelity,
+                started,
+                ended,
+            )
+            for number, seq, state, metrics, fidelity, started, ended in rows
+        ]
 
     def log(self, study: str, since: int = 0) -> list[LogRow]:
         """What happened after log row `since`."""
@@ -436,6 +472,7 @@ class SQLStore:
 
 # --- rows ---------------------------------------------------------------------------------------------------
 
+LAST = 2**31 - 1  # more trials than a number has room for
 STATES = {state.value: state for state in State}  # a tenth of the cost of State(text)
 
 

@@ -57,6 +57,17 @@ TRIAL = (
     trials.c.started,
     trials.c.ended,
 )
+BRIEF = (
+    trials.c.number,
+    trials.c.seq,
+    trials.c.state,
+    trials.c.metrics,
+    trials.c.fidelity,
+    trials.c.started,
+    trials.c.ended,
+)
+SOME = 50
+"""So many trials are fetched by number at a time: a page of them."""
 PROPOSED = (
     "study", "number", "seq", "seen", "state", "attempt", "params", "tag", "fidelity", "parent", "worker", "lease",
     "created", "started",
@@ -115,6 +126,17 @@ class Statements:
             .where(changed)
             .order_by(reports.c.number, reports.c.step, reports.c.metric)
         )
+        some = trials.c.number.in_([_whole(f"n{i}") for i in range(SOME)])
+        self.some_trials = sql(select(*TRIAL).where(trials.c.study == study, some))
+        self.some_reports = sql(
+            select(reports.c.number, reports.c.step, reports.c.metric, reports.c.value)
+            .where(reports.c.study == study, reports.c.number.in_([_whole(f"n{i}") for i in range(SOME)]))
+            .order_by(reports.c.number, reports.c.step, reports.c.metric)
+        )
+        between = (trials.c.number >= _whole("low")) & (trials.c.number < _whole("high"))
+        self.brief = sql(select(*BRIEF).where(trials.c.study == study, between).order_by(trials.c.number))
+        self.brief_changes = sql(select(*BRIEF).where(changed, between).order_by(trials.c.number))
+        self.cursors = sql(select(studies.c.name, studies.c.seq))
         self.facts = sql(
             select(facts.c.key, facts.c.value).where(facts.c.study == study).order_by(facts.c.key)
         )

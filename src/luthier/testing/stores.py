@@ -487,6 +487,47 @@ class StoreContract:
             verb()
             assert store.changed(study, before).cursor == before + 1 == store.study(study).seq
 
+    def test_trials_are_read_by_number_whole_and_in_the_order_asked_for(
+        self, store: Store, study: str
+    ) -> None:
+        store.propose(study, points(120), claim=("w", LEASE))
+        store.record(
+            study, [Record(70, 1, Report(0, {"loss": 0.5})), Record(70, 1, Completed({"loss": 0.5}))]
+        )
+        every = {trial.number: trial for trial in store.changed(study).trials}
+        asked = [70, 3, *range(119, 20, -1)]
+        assert store.trials(study, asked) == [every[number] for number in asked]
+        assert store.trials(study, [500, 3]) == [every[3]]
+        assert store.trials(study, []) == []
+
+    def test_in_brief_there_is_what_changed_by_number(self, store: Store, study: str) -> None:
+        store.propose(study, points(5), claim=("w", LEASE))
+        cursor = store.changed(study).cursor
+        store.record(study, [Record(3, 1, Completed({"loss": math.nan})), Record(1, 1, Failed("no"))])
+        whole = {trial.number: trial for trial in store.changed(study).trials}
+        brief = store.brief(study)
+        assert [b.number for b in brief] == [0, 1, 2, 3, 4]
+        for b in brief:
+            trial = whole[b.number]
+            assert (b.seq, b.state, b.started, b.ended) == (
+                trial.seq,
+                trial.state,
+                trial.started,
+                trial.ended,
+            )
+        assert math.isnan(brief[3].metrics["loss"])
+        assert [b.number for b in store.brief(study, cursor)] == [1, 3]
+        assert [b.number for b in store.brief(study, low=2, high=4)] == [2, 3]
+        assert [b.number for b in store.brief(study, cursor, 2)] == [3]
+
+    def test_cursors_are_those_of_every_study(self, store: Store, study: str) -> None:
+        store.create(a_spec("second"))
+        before = store.cursors()
+        store.propose("second", points(1))
+        after = store.cursors()
+        assert after == {name: store.changed(name).cursor for name in (study, "second")}
+        assert [name for name in after if after[name] != before[name]] == ["second"]
+
     def test_a_reader_beside_busy_writers_misses_nothing(self, store: Store, study: str) -> None:
         finished = Event()
 
