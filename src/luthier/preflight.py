@@ -27,7 +27,7 @@ from luthier.objectives.crossval import CrossValidation
 from luthier.objectives.function import as_task
 from luthier.space import Params, Space
 from luthier.store.url import home, open_store
-from luthier.study import Budget, Completed, Failed
+from luthier.study import Budget, Completed, Failed, Fidelity
 from luthier.summary import duration, plural, settings, shortened
 
 SAMPLES = 50
@@ -55,6 +55,7 @@ def examine(
     space: Space | None = None,
     *,
     metrics: Sequence[str] = (),
+    fidelity: Fidelity | None = None,
     budget: Budget,
     workers: int = 1,
     trial_memory: float | None = None,
@@ -69,9 +70,10 @@ def examine(
     a command, once for the same end.
     """
     folds, seconds = 1, None
+    amount = None if fidelity is None else fidelity.near(fidelity.high)
     found: list[Finding] = []
     try:
-        task, space = _task(objective, space, metrics)
+        task, space = _task(objective, space, metrics, fidelity)
         found += [_said(objective), *_sent(task, workers), _sampled(space)]
         if isinstance(task, CrossValidation):
             folds, metric = task.folds, next(iter([*metrics, *task.scorers]))
@@ -81,7 +83,7 @@ def examine(
         if isinstance(task, Command):
             found += [Finding("note", note) for note in task.check(space)]
             if call:
-                told, seconds = _ran(task, space, metric)
+                told, seconds = _ran(task, space, metric, amount)
                 found += told
             else:
                 found.append(Finding("note", "what it reports shows when it runs; --try runs it once"))
@@ -89,7 +91,7 @@ def examine(
             tried, seconds = _fitted(task, space, metric)
             found.append(tried)
         elif not isinstance(task, CrossValidation) and call:
-            tried, seconds = _called(task, space, metric)
+            tried, seconds = _called(task, space, metric, amount)
             found.append(tried)
         elif not isinstance(task, CrossValidation):
             found.append(Finding("note", "what it returns shows when it runs; --try calls it once"))
@@ -105,21 +107,26 @@ def examine(
 
 
 def _task(
-    objective: Callable[..., Any] | CrossValidation | Command, space: Space | None, metrics: Sequence[str]
+    objective: Callable[..., Any] | CrossValidation | Command,
+    space: Space | None,
+    metrics: Sequence[str],
+    fidelity: Fidelity | None,
 ) -> tuple[Task, Space]:
     """The task and the space, as `tune` makes them."""
     if isinstance(objective, CrossValidation):
         objective = objective.scored_by(metrics)
+        objective = objective if fidelity is None else objective.trained_by(fidelity)
         space = objective.space() if space is None else space
         objective.check(space)
         return objective, space
     if space is None:
         raise InvalidStudy("no space is given. Say what may be chosen: Space(lr=Float(1e-5, 1e-1)).")
+    name = None if fidelity is None else fidelity.name
     if isinstance(objective, Command):
-        task = objective.measured_by(metrics)
+        task = objective.measured_by(metrics, name)
         task.check(space)
         return task, space
-    return as_task(objective, space, metrics), space
+    return as_task(objective, space, metrics, name), space
 
 
 def _said(objective: Any) -> Finding:
@@ -182,22 +189,24 @@ def _fitted(task: CrossValidation, space: Space, metric: str) -> tuple[Finding, 
     return Finding("ok", told), seconds * task.folds
 
 
-def _called(task: Task, space: Space, metric: str) -> tuple[Finding, float | None]:
+def _called(task: Task, space: Space, metric: str, fidelity: float | None) -> tuple[Finding, float | None]:
     """The function once, at some point of the space."""
     params = space.sample(np.random.default_rng(0))
-    event, seconds = _tried(task, metric, params, first=False)
+    event, seconds = _tried(task, metric, params, fidelity, first=False)
     if not isinstance(event, Ended) or not isinstance(event.outcome, Completed):
         return _failed(event, params), None
     said = ", ".join(f"{name} {number(value)}" for name, value in event.outcome.metrics.items())
     return Finding("ok", f"called once, it returned {said} in {duration(seconds)}"), seconds
 
 
-def _ran(task: Command, space: Space, metric: str) -> tuple[list[Finding], float | None]:
+def _ran(
+    task: Command, space: Space, metric: str, fidelity: float | None
+) -> tuple[list[Finding], float | None]:
     """The command once, at some point of the space: how long it took, what it reported, what was odd."""
     params, steps = space.sample(np.random.default_rng(0)), []
     started = default_timer()
     with tempfile.TemporaryDirectory(prefix="luthier-") as folder, Inline().open(task, metric) as pool:
-        pool.submit(Job(number=0, attempt=1, params=params, seed=0, workdir=folder))
+        pool.submit(Job(number=0, attempt=1, params=params, seed=0, fidelity=fidelity, workdir=folder))
         event: Event | None = None
         while not isinstance(event, Ended):
             for event in pool.events(1.0):
@@ -215,11 +224,13 @@ def _ran(task: Command, space: Space, metric: str) -> tuple[list[Finding], float
     return [Finding("ok", told), *found], seconds
 
 
-def _tried(task: Task, metric: str, params: Params, *, first: bool) -> tuple[Event, float]:
+def _tried(
+    task: Task, metric: str, params: Params, fidelity: float | None = None, *, first: bool
+) -> tuple[Event, float]:
     """Run one trial here, as a study would: its end, or with `first` its first report if that comes before; and when."""
     started = default_timer()
     with Inline().open(task, metric) as pool:
-        pool.submit(Job(number=0, attempt=1, params=params, seed=0))
+        pool.submit(Job(number=0, attempt=1, params=params, seed=0, fidelity=fidelity))
         while True:
             for event in pool.events(1.0):
                 if isinstance(event, Ended) or first:

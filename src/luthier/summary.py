@@ -743,15 +743,21 @@ def line_to_json(line: Line) -> dict[str, Any]:
 
 def trial_columns(spec: StudySpec) -> tuple[str, ...]:
     """The head of a table of trials."""
-    return ("#", "state", *(o.metric for o in spec.problem.objectives), "time", *spec.problem.space, "reason")
+    fidelity = spec.problem.fidelity
+    deep = [] if fidelity is None else [fidelity.name, "from"]
+    metrics = (objective.metric for objective in spec.problem.objectives)
+    return ("#", "state", *deep, *metrics, "time", *spec.problem.space, "reason")
 
 
 def trial_cells(spec: StudySpec, trial: Trial) -> tuple[str, ...]:
     """A trial as a line of that table."""
     metrics = (trial.metrics.get(o.metric) for o in spec.problem.objectives)
+    amount, parent = spec.problem.amount(trial.fidelity), trial.parent
+    deep = [f"{amount:g}", "" if parent is None else f"#{parent}"] if spec.problem.fidelity else []
     return (
         str(trial.number),
         str(trial.state),
+        *deep,
         *("" if value is None else f"{value:.5g}" for value in metrics),
         "" if trial.seconds is None else duration(trial.seconds),
         *(setting(trial.params[name]) if name in trial.params else "" for name in spec.problem.space),

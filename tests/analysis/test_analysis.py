@@ -44,6 +44,8 @@ def test_rows_say_what_a_person_asks_of_a_trial() -> None:
     assert table[0] == {
         "number": 0,
         "state": "completed",
+        "fidelity": None,
+        "parent": None,
         "params": {"x": 0.5},
         "metrics": {"loss": 3.0, "size": 9.0},
         "reason": None,
@@ -58,8 +60,8 @@ def test_rows_say_what_a_person_asks_of_a_trial() -> None:
 
 def test_flat_rows_all_have_the_same_columns() -> None:
     table = flat(rows(example()))
-    columns = ["number", "state", "params.x", "params.mode", "metrics.loss", "metrics.size", "reason"]
-    assert all(list(row)[:7] == columns for row in table)
+    columns = ["number", "state", "fidelity", "parent", "params.x", "params.mode", "metrics.loss", "metrics.size", "reason"]
+    assert all(list(row)[: len(columns)] == columns for row in table)
     assert table[3]["params.mode"] == "fast"
     assert table[0]["params.mode"] is None
 

@@ -19,7 +19,8 @@ TIMES = ("created", "started", "ended")
 
 
 def rows(trials: Iterable[Trial]) -> list[dict[str, Any]]:
-    """A row for each trial of a history, by number: its number, state, `params`, `metrics`, reason, the times as ISO
+    """A row for each trial of a history, by number: its number, state, fidelity and parent (None but where a
+    training need not go all the way), `params`, `metrics`, reason, the times as ISO
     strings in UTC and the seconds that its last attempt took.
     """
     return [_row(trial) for trial in trials]
@@ -80,6 +81,8 @@ def _row(trial: Trial) -> dict[str, Any]:
     return {
         "number": trial.number,
         "state": str(trial.state),
+        "fidelity": trial.fidelity,
+        "parent": trial.parent,
         "params": dict(trial.params),
         "metrics": dict(trial.metrics),
         "reason": trial.reason,

@@ -39,6 +39,7 @@ def doctor(
             study.objective(),
             study.space,
             metrics=study.minimize + study.maximize,
+            fidelity=study.fidelity,
             budget=study.budget,
             workers=study.workers,
             trial_memory=study.trial_memory,

@@ -262,7 +262,7 @@ def replay(ctx: click.Context, name: str, trial: int, store: str | None, as_json
 def trials(name: str, as_csv: bool, store: str | None, as_json: bool) -> None:
     """List the trials of a study, in order.
 
-    As JSON: a list of objects with number, state, params, metrics, reason, created, started, ended (UTC) and seconds.
+    As JSON: a list of objects with number, state, fidelity, parent, params, metrics, reason, created, started, ended (UTC) and seconds.
     """
     from luthier.analysis.table import flat, rows
     from luthier.api import load
@@ -283,7 +283,7 @@ def trials(name: str, as_csv: bool, store: str | None, as_json: bool) -> None:
         columns = (
             list(listed[0])
             if listed
-            else ["number", "state", "reason", "created", "started", "ended", "seconds"]
+            else ["number", "state", "fidelity", "parent", "reason", "created", "started", "ended", "seconds"]
         )
         writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
         writer.writeheader()
