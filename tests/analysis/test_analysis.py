@@ -60,7 +60,17 @@ def test_rows_say_what_a_person_asks_of_a_trial() -> None:
 
 def test_flat_rows_all_have_the_same_columns() -> None:
     table = flat(rows(example()))
-    columns = ["number", "state", "fidelity", "parent", "params.x", "params.mode", "metrics.loss", "metrics.size", "reason"]
+    columns = [
+        "number",
+        "state",
+        "fidelity",
+        "parent",
+        "params.x",
+        "params.mode",
+        "metrics.loss",
+        "metrics.size",
+        "reason",
+    ]
     assert all(list(row)[: len(columns)] == columns for row in table)
     assert table[3]["params.mode"] == "fast"
     assert table[0]["params.mode"] is None
