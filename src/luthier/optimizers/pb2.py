@@ -20,7 +20,7 @@ import numpy as np
 
 from luthier.optimizers.base import Optimizer
 from luthier.optimizers.gp.codes import Codes, Floats, Ints
-from luthier.optimizers.gp.model import cholesky, diagonal, matern, matern_slope
+from luthier.optimizers.gp.model import cholesky, diagonal, matern, matern_slope, squared
 from luthier.optimizers.gp.threads import one_thread
 from luthier.optimizers.population import (
     BROKEN,
@@ -257,7 +257,7 @@ def centre(count: int) -> tuple[Floats, Floats]:
 
 def covariance(theta: Floats, one: Floats, other: Floats, groups: Ints, ages: Floats) -> Floats:
     """The kernel: signal * Matern-5/2 * (1 - epsilon)^(|t - t'| / 2) (section 4.2), where `ages` are |t - t'|."""
-    r2 = _squares(one, other, groups, len(theta) - 3) @ np.exp(-2.0 * theta[:-3])
+    r2 = squared(_scaled(theta, one, groups), _scaled(theta, other, groups))
     forgotten = 0.5 * ages * math.log1p(-_sigmoid(float(theta[-1])))
     return np.asarray(math.exp(theta[-3]) * matern(r2) * np.exp(forgotten))
 
@@ -265,9 +265,8 @@ def covariance(theta: Floats, one: Floats, other: Floats, groups: Ints, ages: Fl
 def loss(theta: Floats, seen: Seen) -> tuple[float, Floats]:
     """The negative log posterior of theta, up to a constant, and its gradient (Rasmussen and Williams, eqs. 2.30 and 5.9)."""
     middle, spread = centre(len(theta) - 3)
-    squares = _squares(seen.features, seen.features, seen.groups, len(theta) - 3)
-    inverse2 = np.exp(-2.0 * theta[:-3])
-    value, slope = matern_slope(squares @ inverse2)
+    points = _scaled(theta, seen.features, seen.groups)
+    value, slope = matern_slope(squared(points, points))
     ages = np.abs(seen.times[:, None] - seen.times[None, :])
     epsilon = _sigmoid(float(theta[-1]))
     factor = math.exp(theta[-3]) * np.exp(0.5 * ages * math.log1p(-epsilon))
@@ -286,8 +285,10 @@ def loss(theta: Floats, seen: Seen) -> tuple[float, Floats]:
     # dL/dtheta = -1/2 tr(A dK/dtheta) with A = alpha alpha^T - K^-1.
     a = np.outer(alpha, alpha) - inverse
     gradient = away / spread
-    # By a log lengthscale the squared distance changes by -2 (difference / lengthscale)^2.
-    gradient[:-3] += np.tensordot(a * factor * slope, squares, axes=2) * inverse2
+    # By a log lengthscale the squared distance changes by -2 (difference / lengthscale)^2; summed over pairs without making them all.
+    m = a * factor * slope
+    by_columns = 2.0 * ((m.sum(axis=1) @ (points * points)) - (points * (m @ points)).sum(axis=0))
+    gradient[:-3] += np.bincount(seen.groups, weights=by_columns, minlength=len(theta) - 3)
     gradient[-3] -= 0.5 * float((a * signal).sum())
     gradient[-2] -= 0.5 * noise * float(np.trace(a))
     # log (1 - sigmoid(w)) changes by -sigmoid(w).
@@ -295,12 +296,9 @@ def loss(theta: Floats, seen: Seen) -> tuple[float, Floats]:
     return float(reached), gradient
 
 
-def _squares(one: Floats, other: Floats, groups: Ints, count: int) -> Floats:
-    """The squared differences in each parameter, shape (rows of one, rows of the other, parameters)."""
-    found = np.zeros((len(one), len(other), count))
-    for column, group in enumerate(groups.tolist()):
-        found[:, :, group] += (one[:, None, column] - other[None, :, column]) ** 2
-    return found
+def _scaled(theta: Floats, features: Floats, groups: Ints) -> Floats:
+    """Features in units of their lengthscales."""
+    return np.asarray(features * np.exp(-theta[:-3])[groups])
 
 
 def _sigmoid(x: float) -> float:
