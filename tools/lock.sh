@@ -27,6 +27,6 @@ lock() {
 }
 
 # The development lock comes first; the others take the same versions, so one .venv serves them all.
-lock dev --group dev --extra sklearn --extra data --extra postgres --extra plot "$@"
+lock dev --group dev --extra sklearn --extra data --extra postgres --extra plot --extra studio "$@"
 lock demo --group demo --extra sklearn --constraint requirements/dev.lock "$@"
-lock bench --group bench --extra sklearn --extra data --extra postgres --constraint requirements/dev.lock "$@"
+lock bench --group bench --extra sklearn --extra data --extra postgres --extra studio --constraint requirements/dev.lock "$@"

@@ -48,6 +48,18 @@ class Looked(Judged, Protocol):
     def files(self) -> StudyFiles: ...
 
 
+class Tally(Protocol):
+    """What of a history says where a study stands."""
+
+    def __len__(self) -> int: ...
+    @property
+    def ended(self) -> int: ...
+    @property
+    def counts(self) -> Mapping[State, int]: ...
+    def best(self) -> Trial | None: ...
+    def cost(self, currency: str, now: float) -> float: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """Where a study stands, in one word, and why.
@@ -102,7 +114,7 @@ class Summary:
 # --- what it has come to -----------------------------------------------------------------------
 
 
-def standing(spec: StudySpec, history: History, row: StudyRow, now: float | None = None) -> Standing:
+def standing(spec: StudySpec, history: Tally, row: StudyRow, now: float | None = None) -> Standing:
     """Where a study stands; `now` in seconds since 1970."""
     now = SystemClock().now() if now is None else now
     if is_at_work(row, now):
@@ -135,7 +147,7 @@ def standing(spec: StudySpec, history: History, row: StudyRow, now: float | None
     return Standing("open", why or None)
 
 
-def _is_enough(why: str, spec: StudySpec, history: History, row: StudyRow) -> bool:
+def _is_enough(why: str, spec: StudySpec, history: Tally, row: StudyRow) -> bool:
     """Whether a study that ended since more trials were not worth it would do so still: without working it out again."""
     budget = spec.budget
     used = history.ended >= least(spec.problem, budget) and row.seconds >= SHARE * (budget.seconds or 0.0)
@@ -154,7 +166,7 @@ def score(trial: Trial, objective: Objective) -> Score:
     return Score(trial.number, value, uncertainty(trial, objective.metric))
 
 
-def defaults(spec: StudySpec, history: History) -> Trial | None:
+def defaults(spec: StudySpec, history: History | Sequence[Trial]) -> Trial | None:
     """The trial of the estimator as it comes, if there was one and it completed."""
     if "estimator" not in spec.about or not len(history):
         return None
@@ -570,7 +582,7 @@ def describe_trial(spec: StudySpec, trial: Trial, seen: int, kept: TrialFiles | 
         lines.append(("trained", f"to {amount:g} {name}{since}"))
     lines.append(("proposed", _proposed(trial, seen)))
     if trial.worker is not None:
-        lines.append(("worker", _who(trial.worker)))
+        lines.append(("worker", who(trial.worker)))
     if trial.started is not None:
         lines.append(
             ("started", datetime.fromtimestamp(trial.started, UTC).strftime("%Y-%m-%d %H:%M:%S UTC"))
@@ -680,7 +692,7 @@ def _proposed(trial: Trial, seen: int) -> str:
     return f"{told}{f' ({more})' if more else ''}; had seen {plural(seen, 'trial')}"
 
 
-def _who(worker: str) -> str:
+def who(worker: str) -> str:
     """The engine that had the trial: machine and process."""
     machine, _, rest = worker.partition("/")
     pid = rest.partition("/")[0]
