@@ -84,6 +84,7 @@ def test_a_target_ends_the_study_in_the_direction_of_the_objective(
         ({"budget": Budget(seconds=5), "seconds": 5.0}, "complete", True),
         ({"exhausted": True, "total": 3, "ended": 3}, "exhausted", False),
         ({"stop": "enough"}, "stopped", True),
+        ({"stop": "paused"}, "stopped", False),
         ({"interrupted": True}, "interrupted", False),
         ({"broken": "all failed"}, "failed", True),
     ],

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from luthier.clock import Clock
 from luthier.engine.identity import is_gone, new_worker
 from luthier.engine.mind import Mind
-from luthier.engine.plan import End, Plan, broken, decide
+from luthier.engine.plan import PAUSED, End, Plan, broken, decide
 from luthier.engine.rules import Rules
 from luthier.errors import StoreError
 from luthier.executors.base import Ended, Event, Executor, Job, Pool
@@ -223,7 +223,7 @@ class Engine:
                 self._stop(pool, number, attempt, reason)
 
     def _prepare_to_end(self, end: End | None, pool: Pool) -> None:
-        if self._end is None and end is not None:
+        if end is not None and (self._end is None or (self._end.why == PAUSED and end.abrupt)):
             self._end = end
             self._deadline = self._clock.now() + self._rules.grace
             if end.abrupt:

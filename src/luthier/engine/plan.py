@@ -41,6 +41,8 @@ class Situation:
 
 SHARE = 0.2
 """Of a time budget such a part is used before it can be enough."""
+PAUSED = "paused"
+"""The reason of a request to stop that lets running trials finish."""
 Word = Literal["complete", "exhausted", "stopped", "interrupted", "failed"]
 
 
@@ -103,7 +105,7 @@ def ending(s: Situation) -> End | None:
     if s.broken is not None:
         return End("failed", s.broken, abrupt=True)
     if s.stop is not None:
-        return End("stopped", s.stop, abrupt=True)
+        return End("stopped", s.stop, abrupt=s.stop != PAUSED)
     if b.target is not None and s.best is not None:
         value = s.best.metrics[s.objective.metric]
         if s.objective.reached(value, b.target):
