@@ -39,6 +39,15 @@ def train(trial: lt.Context, lr: float, wd: float) -> float:
     return loss(lr, wd, int(trial.fidelity))
 
 
+def afresh(trial: lt.Context, lr: float, wd: float) -> float:
+    """Begins at the beginning."""
+    assert trial.fidelity is not None
+    for epoch in range(1, int(trial.fidelity) + 1):
+        time.sleep(0.005)
+        trial.report(epoch, loss=loss(lr, wd, epoch))
+    return loss(lr, wd, int(trial.fidelity))
+
+
 # --- amounts -----------------------------------------------------------------------------------
 
 
@@ -124,20 +133,43 @@ def test_the_best_is_one_that_was_trained_in_full() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_without_checkpoints_what_falls_behind_is_stopped(workers: int) -> None:
+@pytest.mark.parametrize("resumes", [True, False])
+def test_the_first_trials_pause_and_of_the_others_the_worst_third_is_stopped(
+    workers: int, resumes: bool
+) -> None:
+    fidelity = Fidelity("epochs", 1, 27, resumes=resumes)
+    objective = train if resumes else afresh
     study = lt.tune(
-        train, SPACE, minimize="loss", trials=30, fidelity=EPOCHS, workers=workers, progress=False
+        objective, SPACE, minimize="loss", trials=40, fidelity=fidelity, workers=workers, progress=False
     )
     assert study.spec.stopping is not None
-    assert study.spec.stopping.name == "asha"
-    states = {trial.state for trial in study.trials}
-    assert states == {State.COMPLETED, State.STOPPED}
-    assert all(trial.fidelity == 27 and trial.parent is None for trial in study.trials)
-    stopped = [len(trial.reports) for trial in study.trials if trial.state is State.STOPPED]
-    assert min(stopped) >= 5
-    assert max(stopped) < 27
-    assert workers > 1 or set(stopped) <= {5, 14}
-    assert study.best.metrics["loss"] < 1 / 27 + 0.01
+    assert study.spec.stopping.options["factor"] == 1.5
+    begun = [trial for trial in study.trials if trial.parent is None]
+    assert [trial.fidelity for trial in begun] == [5.0] * 9 + [27.0] * (len(begun) - 9)
+    gone = [trial for trial in study.trials if trial.parent is not None]
+    assert all(trial.fidelity == 27 and trial.reports[0].step == (6 if resumes else 1) for trial in gone)
+    stopped = [trial for trial in study.trials if trial.state is State.STOPPED]
+    assert stopped
+    assert workers > 1 or {trial.reports[-1].step for trial in stopped} <= {5, 14}
+    assert study.best.fidelity == 27
+    if workers == 1:
+        assert study.trials[9].parent == min(begun[:9], key=lambda trial: trial.metrics["loss"]).number
+        assert all(study.replay(number) is not None for number in (10, 20, 30))
+
+
+def test_where_many_run_beside_each_other_none_pauses() -> None:
+    study = lt.tune(afresh, SPACE, minimize="loss", trials=10, fidelity=EPOCHS, workers=5, progress=False)
+    assert sum(trial.fidelity == 27 for trial in study.trials) >= 6
+
+
+def test_a_function_that_trains_further_than_it_is_told_is_said_so() -> None:
+    def deaf(trial: lt.Context, lr: float, wd: float) -> float:
+        for epoch in range(1, 28):
+            trial.report(epoch, loss=loss(lr, wd, epoch))
+        return loss(lr, wd, 27)
+
+    with pytest.raises(lt.LuthierError, match="was to be trained to 5, and reports step 6"):
+        lt.tune(deaf, SPACE, minimize="loss", trials=5, fidelity=EPOCHS, progress=False)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -168,20 +200,6 @@ def test_with_freeze_thaw_trials_pause_and_go_on_where_they_were(workers: int) -
             assert (again.params, again.fidelity, again.parent) == (
                 trials[number].params, trials[number].fidelity, trials[number].parent,
             )  # fmt: skip
-
-
-def test_with_checkpoints_the_first_trials_pause_and_the_others_are_stopped_where_they_fall_behind() -> None:
-    fidelity = Fidelity("epochs", 1, 27, resumes=True)
-    study = lt.tune(train, SPACE, minimize="loss", trials=40, fidelity=fidelity, progress=False)
-    begun = [trial for trial in study.trials if trial.parent is None]
-    assert [trial.fidelity for trial in begun] == [5.0] * 9 + [27.0] * (len(begun) - 9)
-    gone = [trial for trial in study.trials if trial.parent is not None]
-    assert all(trial.fidelity == 27 and trial.reports[0].step == 6 for trial in gone)
-    assert study.trials[9].parent == min(begun[:9], key=lambda trial: trial.metrics["loss"]).number
-    assert any(trial.state is State.STOPPED for trial in study.trials)
-    assert study.best.fidelity == 27
-    for number in (10, 20, 30):
-        assert study.replay(number) is not None
 
 
 def test_a_function_may_take_the_amount_by_its_name() -> None:

@@ -149,9 +149,9 @@ def tune(
 
     `fidelity` says what a training is measured in, `Fidelity("epochs", 1, 81)`, and that trials need not be trained in full: the function
     is told how far to train (`trial.fidelity`, or a parameter called "epochs"), and reports at steps of that unit. By default the
-    worst third at a sixth and at a half of a training is stopped (`stopping` may say otherwise; "none" stops nothing), and the model learns from how far each got. With
-    `Fidelity(..., resumes=True)`, for functions that leave a checkpoint and go on from `trial.restored`, trials pause and only promising ones
-    go on. The best is one that was trained in full. `algorithm="pbt"` and "pb2" change parameters while trials are trained
+    first trials pause at a sixth of a training, and only promising ones go on; of the others the worst third at a sixth and at a half is stopped
+    (`stopping` may say otherwise; "none" stops nothing), and the model learns from how far each got. `Fidelity(..., resumes=True)` is for functions that
+    leave a checkpoint and go on from `trial.restored`; others start over. The best is one that was trained in full. `algorithm="pbt"` and "pb2" change parameters while trials are trained
     (docs/population.md); they need no budget.
 
     `workers` above 1 run in processes of their own, as they do where a trial is limited by `trial_seconds`

@@ -41,7 +41,10 @@ def first() -> StudySpec:
         momentum=Float(0.0, 0.99, when={"optimizer": "sgd"}),
     )
     problem = Problem(
-        space, (Objective("loss", "min"),), (Constraint("size", high=10.0),), Fidelity("epochs", 1, 81)
+        space,
+        (Objective("loss", "min"),),
+        (Constraint("size", high=10.0),),
+        Fidelity("epochs", 1, 81, log=False),
     )
     return StudySpec(
         "first",

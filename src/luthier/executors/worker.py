@@ -29,7 +29,8 @@ class JobContext:
     """The `trial` that an objective receives."""
 
     def __init__(
-        self, job: Job, send: Send, scratch: str | None = None, told: Callable[[], str | None] = lambda: None
+        self, job: Job, send: Send, scratch: str | None = None, told: Callable[[], str | None] = lambda: None,
+        amounts: bool = True,
     ) -> None:
         self._job = job
         self._send = send
@@ -37,6 +38,7 @@ class JobContext:
         self._files = AttemptFiles(job.number, job.attempt, job.files, job.workdir, scratch)
         self._step = self.restored_step
         self._over = False
+        self._amounts = amounts
 
     @property
     def number(self) -> int:
@@ -92,6 +94,11 @@ class JobContext:
         """Say how it is going. Raises Stop (let it pass) when the trial has been told to end, each time."""
         self._alive()
         report = _report(step, metrics, more)
+        if self._amounts and self.fidelity is not None and report.step > self.fidelity >= 1:
+            raise ObjectiveError(
+                f"trial {self.number} was to be trained to {self.fidelity:g}, and reports step {report.step}. "
+                "Train no further than trial.fidelity says, and report steps of that unit."
+            )
         self._step = report.step
         reason = self._send(report)
         if reason is not None:
@@ -130,7 +137,7 @@ def run(
     """Run one job to its outcome, whatever the task does. Temporary work folders go below `scratch`; `told` answers
     with the reason once the trial has been told to end.
     """
-    context = JobContext(job, send, scratch, told)
+    context = JobContext(job, send, scratch, told, amounts=not getattr(task, "reports_folds", False))
     try:
         return Completed(metrics_of(task(context), (objective,)))
     except BaseException as error:  # every end of an objective is an outcome

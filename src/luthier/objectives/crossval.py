@@ -65,6 +65,9 @@ class CrossValidation:
     Raises InvalidStudy, InvalidParams and DataError for what cannot be scored.
     """
 
+    reports_folds = True
+    """Steps are folds, and say nothing of how far a training went."""
+
     def __init__(
         self,
         estimator: Any,

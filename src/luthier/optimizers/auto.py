@@ -1,7 +1,7 @@
 """Auto: the algorithm that fits the problem and what is known of it so far, saying which and why in the tag.
 
 A small finite space is tried out whole, after which a study of a noisy objective goes on. Several objectives are met with
-points spread evenly; where trainings pause and go on, freeze-thaw decides which. Everything else is for the Gaussian process, and from a thousand trials on for differential evolution,
+points spread evenly; where trainings need not go all the way, freeze-thaw decides how far. Everything else is for the Gaussian process, and from a thousand trials on for differential evolution,
 which then finds more (docs/benchmarks.md). The choice goes by the problem and by what was found, never by how long anything
 took, so that it is the same in a replay.
 """
@@ -34,7 +34,7 @@ class Auto:
 
     def start(self, problem: Problem) -> Optimizer:
         """An optimiser for any problem; where there are several objectives it spreads points evenly."""
-        if problem.fidelity is not None and problem.fidelity.resumes and len(problem.objectives) == 1:
+        if problem.fidelity is not None and len(problem.objectives) == 1:
             return FreezeThaw(through=True).start(problem)
         points = size(problem.space)
         if points is not None and points <= SMALL:
@@ -94,7 +94,6 @@ class _Auto:
     def __init__(self, problem: Problem) -> None:
         self._few = GP().start(problem)
         self._many = DE().start(problem)
-        self._deep = problem.fidelity is not None
         self._told = 0
 
     def tell(self, finished: Sequence[Trial]) -> None:
@@ -103,7 +102,4 @@ class _Auto:
         self._many.tell(finished)
 
     def ask(self, pending: Sequence[Trial], rng: np.random.Generator) -> Proposal | None:
-        few = (
-            self._told < MANY or self._deep
-        )  # a population knows nothing of trainings that did not go all the way
-        return (self._few if few else self._many).ask(pending, rng)
+        return (self._few if self._told < MANY else self._many).ask(pending, rng)

@@ -86,7 +86,8 @@ class Halving:
         if trial.fidelity is not None and step >= trial.fidelity:
             return None  # it ends here anyway, and may go on later
         field = field_of(history, self.metric, self.goal)
-        due = [rung for rung in self._rungs(field, history.problem) if rung <= step]
+        begun = _begun(trial, history)
+        due = [rung for rung in self._rungs(field, history.problem) if begun < rung <= step]
         if not due:
             return None
         mine = field.track(trial)
@@ -140,6 +141,14 @@ def mild(fidelity: Fidelity) -> Halving | None:
     """
     rungs = fidelity.levels[:-1]
     return Halving(rungs=rungs, factor=MILD) if rungs else None
+
+
+def _begun(trial: Trial, history: History) -> float:
+    """Where a trial began that goes on from the checkpoint of another: it has passed the rungs up to there."""
+    fidelity = history.problem.fidelity
+    if trial.parent is None or fidelity is None or not fidelity.resumes:
+        return 0.0
+    return history[trial.parent].fidelity or 0.0
 
 
 def end_of_training(field: Field, problem: Problem) -> float | None:
