@@ -11,6 +11,7 @@ from luthier.errors import InvalidStudy
 from luthier.optimizers import (
     CMAES,
     DE,
+    GP,
     TPE,
     Auto,
     Evolution,
@@ -270,8 +271,9 @@ def test_unique_never_ends_an_endless_space() -> None:
 
 def test_the_whole_training_is_proposed_where_there_is_a_fidelity() -> None:
     deep = Problem(CUBE.space, CUBE.objectives, fidelity=Fidelity("epochs", 1, 81))
-    for algorithm in (Random(), Sobol(), Grid(), Evolution(), DE(), TPE(), CMAES(), Auto()):
+    for algorithm in (Random(), Sobol(), Grid(), Evolution(), DE(), TPE(), CMAES(), GP()):
         assert {trial.fidelity for trial in play(algorithm.start(deep), deep, sphere, 15)} == {81}
+    assert {trial.fidelity for trial in play(Auto().start(deep), deep, sphere, 15)} == {14, 81}
 
 
 @pytest.mark.parametrize(

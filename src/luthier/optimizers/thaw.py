@@ -28,7 +28,7 @@ BESIDE = 3
 
 @dataclass(frozen=True, slots=True)
 class FreezeThaw:
-    """Bayesian optimisation over points and how far to train them, for trials that go on from checkpoints. One objective.
+    """Bayesian optimisation over points and how far to train them. One objective.
 
     The first `initial` trials pause at the first level. Then a paused trial goes on to the next one as long as its chance to become
     better than the best trained in full is at least `chance`; else a new one begins. With `through`, trials that go on and those that begin
@@ -82,22 +82,18 @@ class _Thaw:
     def ask(self, pending: Sequence[Trial], rng: np.random.Generator) -> Proposal | None:
         pending = usable(pending, self._problem)
         begun = self._begun + sum(trial.parent is None for trial in pending)
-        levels = self._fidelity.levels
+        through, levels = self._settings.through, self._fidelity.levels
         proposal = self._new.ask(pending, rng) if begun < self._settings.initial else None
-        if proposal is None:
-            trial, why = self._promising(pending)
-            if trial is not None:
-                further = next(level for level in levels if level > (trial.fidelity or 0.0))
-                if self._settings.through:
-                    further = levels[-1]
-                tag = {"by": "freeze-thaw", "why": why}
-                return Proposal(trial.params, fidelity=further, parent=trial.number, tag=tag)
-            proposal = self._new.ask(pending, rng)
-            if self._settings.through:  # in full
-                return proposal
-        if proposal is None or (self._settings.through and len(pending) >= BESIDE):
-            return proposal
-        return replace(proposal, fidelity=levels[0])
+        if proposal is not None:
+            return proposal if through and len(pending) >= BESIDE else replace(proposal, fidelity=levels[0])
+        trial, why = self._promising(pending)
+        if trial is not None:
+            reached = trial.fidelity or 0.0
+            further = levels[-1] if through else next(level for level in levels if level > reached)
+            tag = {"by": "freeze-thaw", "why": why}
+            return Proposal(trial.params, fidelity=further, parent=trial.number, tag=tag)
+        proposal = self._new.ask(pending, rng)
+        return proposal if through or proposal is None else replace(proposal, fidelity=levels[0])
 
     def _promising(self, pending: Sequence[Trial]) -> tuple[Trial | None, str]:
         """The paused trial to go on with, and why; None if a new one is to begin."""
