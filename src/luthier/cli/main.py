@@ -26,6 +26,7 @@ COMMANDS = {
     "result": "luthier.cli.look:result",
     "importance": "luthier.cli.plot:importance",
     "plot": "luthier.cli.plot:plot",
+    "studio": "luthier.cli.studio:studio",
     "stop": "luthier.cli.change:stop",
     "delete": "luthier.cli.change:delete",
     "models": "luthier.cli.models:models",

@@ -43,6 +43,11 @@ def home(url: str | None = None) -> Path:
     return Path(DEFAULT).parent
 
 
+def place(url: str | None = None) -> str:
+    """Where a store is, for people: a path, or a URL without a password."""
+    return _dialect(_named(url), readonly=True).place
+
+
 def _named(url: str | os.PathLike[str] | None) -> str:
     return os.fspath(url) if url is not None else os.environ.get(VARIABLE) or DEFAULT
 

@@ -1,0 +1,237 @@
+"""The studies of a store as the studio sees them: columns kept up to date, whole trials fetched a page at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from luthier import api
+from luthier.clock import Clock, SystemClock
+from luthier.errors import LuthierError, StoreUnavailable, StudyNotFound
+from luthier.files import StudyFiles
+from luthier.store.base import Store, StudyRow
+from luthier.store.url import home, open_store
+from luthier.studio.columns import Columns
+from luthier.study import State, StudySpec, Trial
+from luthier.summary import Standing, Summary, describe, standing
+
+AT_ONCE = 10_000
+"""So many trials are read at a time: few enough to hold in memory beside all else."""
+IN_WORDS = 2_000
+"""Up to so many trials a study is described in full, by models that take all of them."""
+
+
+class Shown:
+    """One study: what is known of it as of the last `refresh`. Any thread may ask."""
+
+    def __init__(self, store: Store, name: str, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._best: tuple[int, Trial | None] = (-1, None)
+        self.name = name
+        self.spec: StudySpec = store.spec(name)
+        self.row: StudyRow = store.study(name)
+        self.columns = Columns(self.spec.problem, self.spec.budget.currency)
+
+    def refresh(self) -> bool:
+        """Take in what changed; whether anything did."""
+        with self._lock:
+            cursor = self._store.cursors().get(self.name)
+            if cursor is None:
+                self._store.study(self.name)  # says that it is gone, and what there is
+            if cursor == self.columns.cursor:
+                return False
+            spec, row = self._store.spec(self.name), self._store.study(self.name)
+            if row.created != self.row.created:  # deleted, and made anew
+                self.columns = Columns(spec.problem, spec.budget.currency)
+            self.spec, self.row = spec, row
+            # Trials that change while these are read are read again next time: their cursor is later than this one.
+            cursor = self.row.seq
+            for low in range(0, max(1, sum(self.row.counts.values())), AT_ONCE):
+                self.columns.merge(self._store.brief(self.name, self.columns.cursor, low, low + AT_ONCE))
+            self.columns.cursor = cursor
+            return True
+
+    # --- where it stands: what `luthier.summary.standing` asks for ------------------------------
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    @property
+    def counts(self) -> Mapping[State, int]:
+        """Trials by state."""
+        return self.columns.counts
+
+    @property
+    def ended(self) -> int:
+        """How many trials ended."""
+        return sum(n for state, n in self.counts.items() if state.ended)
+
+    def best(self) -> Trial | None:
+        """The best trial that was seen, of those that lie in the space."""
+        with self._lock:
+            if self._best[0] != self.columns.cursor:
+                self._best = (self.columns.cursor, self._find_best())
+            return self._best[1]
+
+    def _find_best(self) -> Trial | None:
+        order, allows = self.columns.order, self.spec.problem.space.allows
+        for start in range(0, len(order), 50):
+            for trial in self.trials([int(n) for n in order[start : start + 50]]):
+                if allows(trial.params):
+                    return trial
+        return None
+
+    def cost(self, currency: str, now: float) -> float:
+        """What the trials cost so far, in the currency of the budget."""
+        return self.columns.cost(now)
+
+    @property
+    def standing(self) -> Standing:
+        """Where the study stands now."""
+        return standing(self.spec, self, self.row, self._clock.now())
+
+    # --- whole trials ----------------------------------------------------------------------------
+
+    def trials(self, numbers: Sequence[int]) -> list[Trial]:
+        """Those trials, whole."""
+        return self._store.trials(self.name, numbers)
+
+    def trial(self, number: int) -> Trial:
+        """One trial; raises StudyNotFound where there is none."""
+        for trial in self.trials([number]) if 0 <= number < 2**31 else []:
+            return trial
+        raise StudyNotFound(f"study {self.name!r} has no trial {number}; it has {len(self)}.")
+
+    def facts(self) -> Mapping[str, object]:
+        """What was found out about the study besides its trials."""
+        return self._store.facts(self.name)
+
+
+@dataclass(slots=True)
+class _Told:
+    """What was said of a study in words, and as of when."""
+
+    study: api.Study
+    cursor: int = -1
+    at: float = 0.0
+    summary: Summary | None = None
+
+
+class Shelf:
+    """All studies of one store, opened to look at; each is read once and then followed."""
+
+    def __init__(self, url: str | None, clock: Clock | None = None) -> None:
+        self.url = url
+        self.clock = clock or SystemClock()
+        self._lock = threading.Lock()
+        self._store: Store | None = None
+        self._shown: dict[str, Shown] = {}
+        self._told: dict[str, _Told] = {}
+        self._telling = threading.Lock()
+
+    @property
+    def home(self) -> Path:
+        """The folder beside the store."""
+        return home(self.url)
+
+    def store(self) -> Store:
+        """The store; raises StudyNotFound while there is none."""
+        with self._lock:
+            if self._store is None:
+                self._store = open_store(self.url, readonly=True, clock=self.clock)
+            return self._store
+
+    @contextmanager
+    def writing(self) -> Iterator[Store]:
+        """The store, opened to change something."""
+        self.store()  # nothing is made where nothing was
+        opened = open_store(self.url, clock=self.clock)
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+    def names(self) -> dict[str, int]:
+        """The cursor of every study; empty where there is no store yet."""
+        try:
+            return self.store().cursors()
+        except StudyNotFound:
+            return {}
+
+    def study(self, name: str, *, fresh: bool = True) -> Shown:
+        """A study as it is now, or with `fresh=False` as it was when it was last looked at."""
+        store = self.store()
+        with self._lock:
+            shown = self._shown.get(name)
+        if shown is None:
+            shown = Shown(store, name, self.clock)
+            with self._lock:
+                shown = self._shown.setdefault(name, shown)
+            fresh = True
+        if fresh:
+            try:
+                shown.refresh()
+            except StudyNotFound:
+                self._forget(name)
+                raise
+        return shown
+
+    def studies(self) -> list[Shown]:
+        """Every study, the latest first. One that was deleted meanwhile is left out."""
+        found = []
+        for name in self.names():
+            with suppress(StudyNotFound):
+                found.append(self.study(name))
+        return sorted(found, key=lambda shown: (-shown.row.created, shown.name))
+
+    def _forget(self, name: str) -> None:
+        with self._lock:
+            self._shown.pop(name, None)
+
+    def files(self, name: str) -> StudyFiles:
+        """The files of a study's trials."""
+        return StudyFiles(self.home / "work" / name)
+
+    def log(self, name: str, trial: Trial, most: int) -> tuple[str, int] | None:
+        """The end of what a trial printed, and how many bytes that is in all; None where it printed nothing."""
+        path = self.home / "work" / name / str(trial.number) / str(max(trial.attempt, 1)) / "output.log"
+        try:
+            with path.open("rb") as file:
+                size = file.seek(0, 2)
+                file.seek(max(0, size - most))
+                return file.read(most).decode(errors="replace"), size
+        except OSError:
+            return None
+
+    def in_words(self, name: str, patience: float = 5.0) -> Summary:
+        """What `luthier show` says of a study; while it runs, at most `patience` seconds old.
+
+        Raises LuthierError for a study with too many trials: this fits models to all of them.
+        """
+        shown = self.study(name)
+        if len(shown) > IN_WORDS:
+            raise LuthierError(str(len(shown)))
+        with self._telling:  # one at a time: it may take a second of a core
+            told = self._told.get(name)
+            now = self.clock.now()
+            if told is None or told.study.row.created != shown.row.created:
+                told = self._told[name] = _Told(api.load(name, self.url))
+            if told.summary is None or (told.cursor != shown.columns.cursor and now - told.at >= patience):
+                told.cursor, told.at = shown.columns.cursor, now
+                told.study.spec = shown.spec
+                told.summary = describe(told.study, store=self.url)
+            return told.summary
+
+    def close(self) -> None:
+        """Let go of the store."""
+        with self._lock:
+            if self._store is not None:
+                self._store.close()
+        for told in self._told.values():
+            with suppress(StoreUnavailable):
+                told.study.close()

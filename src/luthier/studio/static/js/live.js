@@ -1,0 +1,168 @@
+// Keeps a page as it is now. The server says only that something changed; what is in view is then fetched again, one request at a
+// time for each part, and merged into the page so that focus, scroll and open menus stay. Parts out of view wait until they are seen.
+
+const words = JSON.parse(document.body.dataset.words);
+export const say = (key, values = {}) => words[key].replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+
+const BETWEEN = 400; // milliseconds between two fetches of one part
+const HIDDEN = 5000; // a page that nobody sees lets go of its connection after so long
+const ALOUD = 10000;
+
+const banner = document.getElementById("live");
+const aloud = document.getElementById("aloud");
+const parts = new Map();
+let source = null;
+let last = null; // what was said last
+let news = null; // when
+let spoken = 0;
+
+class Part {
+  constructor(element) {
+    this.element = element;
+    this.seen = false;
+    this.stale = "late" in element.dataset;
+    this.busy = false;
+    this.next = 0;
+    this.pause = Math.max(BETWEEN, 1000 * Number(element.dataset.patience ?? 0));
+  }
+
+  url() {
+    const url = new URL(this.element.dataset.live, location.href);
+    const name = this.element.dataset.query;
+    const value = name && new URLSearchParams(location.search).get(name);
+    if (value) url.searchParams.set(name, value);
+    return url.pathname + url.search;
+  }
+
+  async renew() {
+    if (!this.stale || this.busy || !this.seen || document.hidden) return;
+    const wait = this.next - Date.now();
+    if (wait > 0) {
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => this.renew(), wait);
+      return;
+    }
+    this.busy = true;
+    this.stale = false;
+    try {
+      await htmx.ajax("GET", this.url(), { source: this.element, target: this.element, swap: "innerMorph" });
+      tellTimes();
+    } catch (error) {
+      console.warn(error);
+    } finally {
+      this.busy = false;
+      this.next = Date.now() + this.pause;
+      if (this.stale) this.renew();
+    }
+  }
+}
+
+const observer = new IntersectionObserver((entries) => {
+  for (const entry of entries) {
+    const part = parts.get(entry.target);
+    part.seen = entry.isIntersecting;
+    if (part.seen) part.renew();
+  }
+}, { rootMargin: "200px" });
+
+function changed() {
+  for (const part of parts.values()) {
+    part.stale = true;
+    part.renew();
+  }
+  document.dispatchEvent(new CustomEvent("luthier:changed"));
+}
+
+function show(state, text) {
+  if (banner && banner.textContent !== text) banner.textContent = text;
+  if (banner) banner.dataset.state = state;
+}
+
+function announce(before, now) {
+  if (!before || Date.now() - spoken < ALOUD) return;
+  const said = [];
+  if (now.best && now.best !== before.best) said.push(say("announce.best", { best: now.best }));
+  if (now.state !== before.state) said.push(say("announce.state", { state: now.state }));
+  if (now.failed > before.failed) said.push(say("announce.failed", { n: now.failed }));
+  if (!said.length) return;
+  spoken = Date.now();
+  aloud.textContent = said.join(" ");
+}
+
+function open(url) {
+  if (source || !url) return;
+  source = new EventSource(url);
+  source.addEventListener("changed", (event) => {
+    const now = JSON.parse(event.data);
+    news = new Date();
+    if (now.error) return show("away", say("live.trouble", { error: now.error }));
+    show("on", say("live.on"));
+    if (event.data === JSON.stringify(last)) return;
+    announce(last, now);
+    last = now;
+    changed();
+  });
+  source.onopen = () => show("on", say("live.on"));
+  source.onerror = () => {
+    if (source?.readyState === EventSource.CLOSED) {
+      source = null;
+      show("gone", say("live.gone"));
+    } else {
+      show("away", say("live.away", { at: news ? news.toLocaleTimeString() : "–" }));
+    }
+  };
+}
+
+function close() {
+  source?.close();
+  source = null;
+  show("off", say("live.off"));
+}
+
+export function ago(date, now = new Date()) {
+  const seconds = Math.max(0, (now - date) / 1000);
+  if (seconds < 5) return say("ago.now");
+  const units = [[60, "second"], [3600, "minute"], [86400, "hour"], [Infinity, "day"]];
+  const sizes = { second: 1, minute: 60, hour: 3600, day: 86400 };
+  const unit = units.find(([limit]) => seconds < limit)[1];
+  const count = Math.floor(seconds / sizes[unit]);
+  return say("ago", { time: `${count} ${unit}${count === 1 ? "" : "s"}` });
+}
+
+function tellTimes() {
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const date = new Date(time.dateTime);
+    const text = ago(date);
+    if (time.textContent !== text) time.textContent = text;
+    time.title = date.toLocaleString();
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[data-retry]");
+  const part = link && parts.get(link.closest("[data-live]"));
+  if (!part) return;
+  event.preventDefault();
+  part.stale = true;
+  part.next = 0;
+  part.renew();
+});
+
+for (const element of document.querySelectorAll("[data-live]")) {
+  parts.set(element, new Part(element));
+  observer.observe(element);
+}
+const url = document.querySelector("[data-events]")?.dataset.events;
+let leaving;
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(leaving);
+  if (document.hidden) leaving = setTimeout(close, HIDDEN);
+  else {
+    open(url);
+    for (const part of parts.values()) part.renew();
+    document.dispatchEvent(new CustomEvent("luthier:seen"));
+  }
+});
+if (!document.hidden) open(url);
+tellTimes();
+setInterval(tellTimes, 10000);

@@ -1,0 +1,341 @@
+"""What each part of a page shows, as plain data for its template. The words and numbers are those of `luthier.summary`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from luthier.analysis.failures import failures as grouped
+from luthier.analysis.table import number as written
+from luthier.analysis.table import uncertainty
+from luthier.errors import LuthierError
+from luthier.studio.charts import MOST_FAILURES, TOP, best_so_far, curve
+from luthier.studio.looking import Shelf, Shown
+from luthier.studio.words import say
+from luthier.study import Metrics, State, Trial
+from luthier.summary import (
+    budgeted,
+    defaults,
+    describe_trial,
+    duration,
+    plural,
+    program,
+    score,
+    score_and_folds,
+    setting,
+    shortened,
+    who,
+)
+
+PAGE = 50
+FEW = 10
+WIDE = 8
+"""So many parameters have a column in the leaderboard."""
+MOST_FAILED = 1_000
+BESIDE = 200
+"""So many good trials are compared with those that failed."""
+MOST_WORKERS = 50
+MOST_ROWS = 200
+LOG_BYTES = 64_000
+
+
+def line(shown: Shown) -> dict[str, Any]:
+    """A study in the list."""
+    counts, standing, best = shown.counts, shown.standing, shown.best()
+    objective, budget = shown.spec.problem.objective, shown.spec.budget
+    return {
+        "name": shown.name,
+        "word": standing.word,
+        "why": standing.why,
+        "metric": objective.metric,
+        "best": None if best is None else str(score(best, objective)),
+        "ended": shown.ended,
+        "total": budget.trials,
+        "failed": counts[State.FAILED],
+        "stopped": counts[State.STOPPED],
+        "time": duration(shown.row.seconds),
+        "last": moment(shown.row.active or shown.row.created),
+    }
+
+
+def glance(shown: Shown) -> dict[str, Any]:
+    """What a page is told when something changed: enough to say it aloud, never the data."""
+    best = shown.best()
+    return {
+        "seq": shown.columns.cursor,
+        "state": shown.standing.word,
+        "ended": shown.ended,
+        "failed": shown.counts[State.FAILED],
+        "best": None if best is None else f"{score(best, shown.spec.problem.objective)} (#{best.number})",
+    }
+
+
+def head(shelf: Shelf, shown: Shown) -> dict[str, Any]:
+    """Where a study stands, and what may be asked of it."""
+    found = line(shown)
+    total = shown.spec.budget.trials
+    failed = shown.columns.numbers(State.FAILED)
+    all_failed = shown.ended > 0 and len(failed) == shown.ended
+    return found | {
+        "counts": [(str(state), n) for state, n in shown.counts.items() if n],
+        "progress": say("study.progress", ended=f"{shown.ended:,}", total=f"{total:,}")
+        if total is not None
+        else say("study.progress.open", ended=f"{shown.ended:,}"),
+        "share": None if not total else min(1.0, shown.ended / total),
+        "budget": budgeted(shown.spec.budget),
+        "running": found["word"] == "running",
+        "resume": found["word"] in ("stopped", "interrupted", "open"),
+        "first_failure": shown.trial(int(failed[0])) if all_failed else None,
+    }
+
+
+def best(shown: Shown) -> dict[str, Any]:
+    """The chart of the best so far, as a sentence and a table."""
+    columns, objective = shown.columns, shown.spec.problem.objective
+    gains, finished = columns.gains, columns.finished
+    rows = [(int(i) + 1, written(float(columns.values[finished[i]])), int(finished[i])) for i in gains]
+    chart = best_so_far(columns)
+    notes = [say("best.noisy")] if objective.noisy else []
+    if "density" in chart:
+        notes.append(say("best.many", top=TOP, n=f"{len(finished):,}"))
+    if chart["off"]:
+        notes.append(say("best.off", n=f"{chart['off']:,}"))
+    if chart["failures"] > MOST_FAILURES:
+        notes.append(say("best.crosses", shown=MOST_FAILURES, n=f"{chart['failures']:,}"))
+    summary = say("best.nothing")
+    if rows:
+        place, value, number = rows[-1]
+        since = len(finished) - place
+        summary = say(
+            "best.summary", value=value, number=number, place=f"{place:,}", ended=f"{len(finished):,}"
+        )
+        summary += " " + (say("best.last", ago=plural(since, "trial")) if since else say("best.newest"))
+    return {
+        "goal": say(f"best.{objective.goal}", metric=objective.metric),
+        "summary": summary,
+        "notes": notes,
+        "rows": rows[-MOST_ROWS:][::-1],
+        "chart": chart,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """A fold's score in a small picture: where, from 0 to 1."""
+
+    x: float
+
+
+def board(shown: Shown, start: int = 0, n: int = PAGE) -> dict[str, Any]:
+    """A page of the leaderboard, from rank `start` (counted from 0) on."""
+    order = shown.columns.order
+    last_page = max(0, (len(order) - 1) // n * n)
+    start = max(0, start if start < len(order) else last_page)
+    trials = shown.trials([int(i) for i in order[start : start + n]])
+    problem = shown.spec.problem
+    objective = problem.objective
+    metrics = [o.metric for o in problem.objectives]
+    names = list(problem.space)
+    folds = [_folds(trial, objective.metric) for trial in trials]
+    every = [value for values in folds for value in values]
+    low, high = (min(every), max(every)) if every else (0.0, 1.0)
+    rows = [
+        {
+            "rank": start + i + 1,
+            "number": trial.number,
+            "scores": [str(score(trial, o)) for o in problem.objectives],
+            "folds": " ".join(f"{value:.4g}" for value in values),
+            "dots": [Dot((value - low) / (high - low) if high > low else 0.5) for value in values],
+            "time": "" if trial.seconds is None else duration(trial.seconds),
+            "params": [setting(trial.params[name]) if name in trial.params else "" for name in names[:WIDE]],
+            "notes": _remarks(shown, trial),
+        }
+        for i, (trial, values) in enumerate(zip(trials, folds, strict=True))
+    ]
+    return {
+        "metrics": metrics,
+        "names": names[:WIDE],
+        "hidden": max(0, len(names) - WIDE),
+        "spread": bool(every),
+        "rows": rows,
+        "first": start + 1,
+        "last": start + len(rows),
+        "total": len(order),
+        "previous": max(0, start - n) + 1 if start else None,
+        "next": start + n + 1 if start + n < len(order) else None,
+    }
+
+
+def _remarks(shown: Shown, trial: Trial) -> list[str]:
+    problem = shown.spec.problem
+    notes = [] if problem.feasible(trial.metrics) else [say("board.infeasible")]
+    return notes if problem.space.allows(trial.params) else [*notes, say("board.outside")]
+
+
+def _folds(trial: Trial, metric: str) -> list[float]:
+    """The scores of the folds, where there are some."""
+    if uncertainty(trial, metric) is None:
+        return []
+    return [value for _, value in sorted(trial.reported(metric).items())]
+
+
+def workers(shown: Shown) -> dict[str, Any]:
+    """The trials that run, and who has them."""
+    running = shown.columns.numbers(State.RUNNING)
+    trials = shown.trials([int(n) for n in running[:MOST_WORKERS]])
+    metric = shown.spec.problem.objective.metric
+    return {
+        "rows": [
+            {
+                "number": trial.number,
+                "who": who(trial.worker or ""),
+                "since": None if trial.started is None else moment(trial.started),
+                "far": score_and_folds(trial, metric) if trial.reports else "",
+                "stop": trial.stop,
+            }
+            for trial in trials
+            if trial.state is State.RUNNING
+        ],
+        "more": max(0, len(running) - MOST_WORKERS),
+    }
+
+
+def failures(shown: Shown) -> dict[str, Any]:
+    """What failed, in groups."""
+    numbers = shown.columns.numbers(State.FAILED)
+    failed = shown.trials([int(n) for n in numbers[-MOST_FAILED:]])
+    fine = shown.trials([int(n) for n in shown.columns.numbers(State.COMPLETED)[-BESIDE:]]) if failed else []
+    traces = {trial.number: trial.traceback for trial in failed}
+    groups = [
+        {
+            "n": len(group.numbers),
+            "what": shortened(group.what, 300),
+            "where": group.where,
+            "first": group.numbers[0],
+            "last": group.numbers[-1],
+            "trace": traces[group.numbers[0]],
+            "shared": say(
+                "failures.shared",
+                values=", ".join(f"{name} = {setting(value)}" for name, value in group.shared),
+                n=len(fine),
+            )
+            if group.shared
+            else None,
+        }
+        for group in grouped(failed, fine)
+    ]
+    counted = plural(len(groups), "group")
+    return {
+        "groups": groups,
+        "head": say("failures.head", failed=f"{len(numbers):,}", n=f"{len(shown):,}", groups=counted),
+        "part": say("failures.part", n=f"{MOST_FAILED:,}") if len(numbers) > MOST_FAILED else None,
+    }
+
+
+def in_words(shelf: Shelf, shown: Shown) -> dict[str, Any]:
+    """What `luthier show` says."""
+    try:
+        found = shelf.in_words(shown.name)
+    except LuthierError as error:
+        if str(error) != str(len(shown)):
+            raise
+        return {"rows": [], "many": say("words.many", n=f"{len(shown):,}")}
+    return {"rows": [row for row in found.rows if row[0] != "next"], "many": None}
+
+
+def trial(shelf: Shelf, shown: Shown, number: int) -> dict[str, Any]:
+    """All that is known of a trial."""
+    found, spec = shown.trial(number), shown.spec
+    first = found if number == 0 else shown.trial(0)
+    start = defaults(spec, [first])
+    base = start or (first if number else None)
+    log = shelf.log(shown.name, found, LOG_BYTES)
+    metric = spec.problem.objective.metric
+    store = [] if shelf.url is None else ["--store", shelf.url]
+    facts = describe_trial(spec, found, shown.columns.ended_by(found.seen), shelf.files(shown.name)[number])
+    return {
+        "number": number,
+        "state": str(found.state),
+        "best": (top := shown.best()) is not None and top.number == number,
+        "score": str(score(found, spec.problem.objective)) if metric in found.metrics else None,
+        "metric": metric,
+        "facts": [row for row in facts.rows if row[0] != "params"],
+        "took": None if found.seconds is None else duration(found.seconds),
+        "attempt": found.attempt,
+        "params": _params(found.params, None if base is None else base.params),
+        "against": None if base is None else say("trial.default" if start is not None else "trial.first"),
+        "reports": reports(found, metric),
+        "traceback": found.traceback,
+        "log": log[0] if log else None,
+        "log_size": say("trial.log.tail", shown=f"{LOG_BYTES:,}", n=f"{log[1]:,}")
+        if log and log[1] > LOG_BYTES
+        else None,
+        "running": found.state is State.RUNNING,
+        "open": not found.state.ended,
+        "previous": number - 1 if number else None,
+        "next": number + 1 if number + 1 < len(shown) else None,
+        "command": shlex.join([*program().split(), "replay", shown.name, str(number), *store]),
+    }
+
+
+def _params(params: Any, base: Any) -> list[dict[str, Any]]:
+    names = [*params, *(name for name in base or {} if name not in params)]
+    return [
+        {
+            "name": name,
+            "value": repr(params[name]) if name in params else "",
+            "base": repr(base[name]) if base is not None and name in base else "",
+            "differs": base is not None and _differs(params, base, name),
+        }
+        for name in names
+    ]
+
+
+def _differs(params: Metrics, base: Metrics, name: str) -> bool:
+    """1, 1.0 and True are three values; what only one of the two has differs."""
+    if name not in params or name not in base:
+        return True
+    a, b = params[name], base[name]
+    return type(a) is not type(b) or repr(a) != repr(b)
+
+
+def reports(found: Trial, metric: str) -> dict[str, Any] | None:
+    """What a trial reported on the way, as a sentence and a table."""
+    drawn = curve(found, metric)
+    points: Sequence[tuple[int, float | None]] = [(step, value) for step, value in drawn["points"]]
+    if not points:
+        return None
+    values = [value for _, value in points if value is not None]
+    low, high = (written(min(values)), written(max(values))) if values else (say("none"), say("none"))
+    ends = [say("none") if value is None else written(value) for value in (points[0][1], points[-1][1])]
+    told = {
+        "metric": metric,
+        "n": drawn["steps"],
+        "low": low,
+        "high": high,
+        "first": ends[0],
+        "last": ends[1],
+    }
+    told["mean"] = "" if drawn["mean"] is None else written(drawn["mean"])
+    return {
+        "kind": drawn["kind"],
+        "title": say(f"trial.{drawn['kind']}"),
+        "head": say("trial.fold" if drawn["kind"] == "folds" else "trial.step"),
+        "summary": say(f"trial.{drawn['kind']}.summary", **told),
+        "rows": [
+            (step, say("none") if value is None else f"{value:.6g}") for step, value in points[:MOST_ROWS]
+        ],
+        "part": say("trial.part", shown=min(MOST_ROWS, len(points)), n=drawn["steps"])
+        if drawn["steps"] > min(MOST_ROWS, len(points))
+        else None,
+        "chart": drawn,
+    }
+
+
+def moment(seconds: float) -> dict[str, str]:
+    """A time for a <time> element: for machines, and in words for who has no script."""
+    at = datetime.fromtimestamp(seconds, UTC)
+    return {"iso": at.isoformat(timespec="milliseconds"), "text": at.strftime("%Y-%m-%d %H:%M:%S UTC")}

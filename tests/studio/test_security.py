@@ -1,0 +1,275 @@
+"""Who may call the studio, and what a page of another site can do with it: nothing."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+import luthier as lt
+from luthier.errors import InvalidStudy
+from luthier.studio.guard import Keys
+from luthier.studio.serve import Door
+from luthier.study import Failed, Objective, Problem, Proposal, Record, Report
+from tests.studio.conftest import Book, Served
+
+CHANGES = ("/s/first/pause", "/s/first/stop", "/s/first/add", "/s/first/t/5/stop", "/logout")
+PAGES = (
+    "/",
+    "/part",
+    "/events",
+    "/s/first",
+    "/s/first/part/head",
+    "/s/first/best.json",
+    "/s/first/trials",
+    "/s/first/t/0",
+    "/s/none",
+)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_without_the_token_there_is_nothing_to_see(studio: Served, first: str, path: str) -> None:
+    answer = studio.call(path)
+    assert answer.status == 401
+    assert "first" not in answer.text
+    assert studio.call(path, token="x" * 43).status == 401
+    assert studio.call(path, cookie=f"{studio.opened.studio.settings.cookie}=wrong").status == 401
+
+
+def test_health_styles_and_the_way_in_need_no_token(studio: Served) -> None:
+    assert studio.call("/healthz").json == {"status": "ok"}
+    assert studio.call("/static/studio.css").status == 200
+    assert studio.call("/login").status == 200
+
+
+def test_the_token_becomes_a_cookie_and_leaves_the_address(studio: Served, first: str) -> None:
+    answer = studio.call(
+        f"/login?token={studio.token}",
+        sec_fetch_site="cross-site",
+        sec_fetch_mode="navigate",
+        sec_fetch_dest="document",
+    )
+    assert (answer.status, answer.headers["location"]) == (303, "/")
+    cookie = answer.headers["set-cookie"]
+    assert f"luthier_{studio.port}={studio.token}" in cookie
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    assert first in studio.call("/", cookie=cookie.partition(";")[0]).text
+    assert studio.call("/login?token=wrong").status == 401
+    assert studio.call("/login", "POST", f"token={studio.token}", sec_fetch_site="same-origin").status == 303
+    assert (
+        "Max-Age=0"
+        in studio.call("/logout", "POST", "", cookie=studio.cookie, sec_fetch_site="same-origin").headers[
+            "set-cookie"
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:{port}",
+        "127.0.0.1.nip.io:{port}",
+        "10.1.2.3:{port}",
+        "",
+        "a@127.0.0.1",
+        "localhost.evil.example",
+    ],
+)
+def test_a_name_that_was_made_to_point_here_is_refused(studio: Served, host: str) -> None:
+    for path in ("/", "/healthz", "/login", "/static/studio.css"):
+        assert studio.call(path, token=studio.token, host=host.format(port=studio.port)).status == 421
+
+
+@pytest.mark.parametrize("host", ["localhost:{port}", "127.0.0.1", "[::1]:{port}", "LOCALHOST"])
+def test_own_names_pass_whatever_the_port(studio: Served, host: str) -> None:
+    assert studio.call("/", token=studio.token, host=host.format(port=studio.port)).status == 200
+
+
+def test_two_hosts_are_one_too_many(studio: Served) -> None:
+    lines = "GET /healthz HTTP/1.1\r\nhost: 127.0.0.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n"
+    assert studio.raw(lines.encode()).split(b" ")[1] in (b"400", b"421")
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_only_pages_of_the_studio_change_something(studio: Served, first: str, book: Book, path: str) -> None:
+    origin = f"http://127.0.0.1:{studio.port}"
+    before = book.store.cursors()
+    foreign: list[dict[str, str]] = [
+        {"sec_fetch_site": "cross-site", "origin": "https://evil.example"},
+        {"sec_fetch_site": "cross-site", "origin": origin},
+        {"sec_fetch_site": "same-site", "origin": f"http://127.0.0.1:{studio.port + 1}"},
+        {"sec_fetch_site": "none"},
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"origin": f"http://127.0.0.1:{studio.port + 1}"},
+        {},
+    ]
+    for headers in foreign:
+        assert studio.call(path, "POST", "more=5", cookie=studio.cookie, **headers).status == 403, headers
+    assert studio.call(path, "POST", "more=5", token=studio.token, sec_fetch_site="cross-site").status == 403
+    assert book.store.cursors() == before
+    for headers in ({"sec_fetch_site": "same-origin"}, {"origin": origin}):
+        assert studio.call(path, "POST", "more=5", cookie=studio.cookie, **headers).status == 303, headers
+    assert studio.post(path, "more=5").status == 303
+
+
+@pytest.mark.parametrize("path", CHANGES)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_nothing_but_a_post_changes_anything(
+    studio: Served, first: str, book: Book, path: str, method: str
+) -> None:
+    before = book.store.cursors()
+    assert studio.call(f"{path}?more=5", method, token=studio.token).status == 405
+    assert book.store.cursors() == before
+
+
+@pytest.mark.parametrize("path", CHANGES[:-1])
+def test_a_token_to_look_does_not_change(studio: Served, first: str, book: Book, path: str) -> None:
+    before = book.store.cursors()
+    assert studio.call("/s/first", token=studio.viewer).status == 200
+    assert "<form" not in studio.call("/s/first/part/head", token=studio.viewer).text
+    assert "<form" in studio.call("/s/first/part/head", token=studio.token).text
+    assert studio.call(path, "POST", "more=5", token=studio.viewer).status == 403
+    assert studio.call(path, "POST", "more=5", sec_fetch_site="same-origin").status == 401
+    assert book.store.cursors() == before
+
+
+def test_a_studio_opened_to_look_changes_nothing_whatever_the_token(
+    serve: Callable[..., Served], first: str, book: Book
+) -> None:
+    studio = serve(readonly=True)
+    before = book.store.cursors()
+    assert "read-only" in studio.get("/s/first").text
+    for path in CHANGES[:-1]:
+        assert studio.post(path, "more=5").status == 403
+    assert book.store.cursors() == before
+
+
+def test_other_sites_may_link_here_but_not_load_anything(studio: Served, first: str) -> None:
+    link = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
+    assert studio.call("/s/first", cookie=studio.cookie, **link).status == 200
+    for mode, dest in (("no-cors", "script"), ("cors", "empty"), ("navigate", "iframe")):
+        headers = {"sec_fetch_site": "cross-site", "sec_fetch_mode": mode, "sec_fetch_dest": dest}
+        assert studio.call("/s/first/best.json", cookie=studio.cookie, **headers).status == 403
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/s/first", "/s/first/best.json", "/nowhere", "/static/studio.css", "/login"]
+)
+def test_every_answer_says_what_browsers_may_do_with_it(studio: Served, first: str, path: str) -> None:
+    for answer in (studio.get(path), studio.call(path), studio.call(path, host="evil.example")):
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src 'self';" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert "access-control-allow-origin" not in answer.headers
+    assert studio.get("/s/first").headers["cache-control"] == "no-store"
+
+
+def test_what_studies_say_is_text(studio: Served, book: Book) -> None:
+    bad = "<script>alert(1)<\\script> \"'><img src=x onerror=alert(1)> {{7*7}} {0} ' onload='x"
+    objective = Objective(bad, "min")
+    name = book.study(bad, problem=Problem(lt.Space({bad: lt.Choice(bad, "b")}), (objective,)))
+    book.store.propose(name, [Proposal({bad: bad}, tag={"by": bad, "why": bad})] * 4, claim=(bad, 60.0))
+    said = [Report(0, {bad: 1.0}), Failed(bad, f'File "{bad}.py", line 3, in f\n{bad}')]
+    book.store.record(name, [Record(n, 1, what) for n in range(3) for what in said])
+    book.store.end(name, bad, f"failed: {bad}")
+    base = f"/s/{quote(name, safe='')}"
+    parts = [f"/part/{part}" for part in ("head", "best", "top", "board", "workers", "failures", "words")]
+    for path in ("", "/trials", "/failures", "/t/0", "/t/3", *parts):
+        answer = studio.get(base + path)
+        assert answer.status == 200, path
+        for markup in ("<script>alert", "<img", "onload='x"):
+            assert markup not in answer.text, path
+        assert "alert(1)" in answer.text or path in (
+            "/part/top",
+            "/part/board",
+            "/part/best",
+            "/part/workers",
+        ), path
+        assert "cannot be shown" not in answer.text, path
+    assert "alert(1)" in studio.get("/").text
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../app.py",
+        "/static/..%2fapp.py",
+        "/static/%2e%2e/app.py",
+        "/static//etc/passwd",
+        "/static/",
+        "/static/vendor",
+        "/s/..%2f..%2fetc",
+        "/s/first/t/99999999999999",
+        "/s/first/t/-1",
+        "/s/first/part/nothing",
+        "/s/first/part/..",
+        "/s/%00",
+        "/s/first/t/0/log",
+    ],
+)
+def test_there_is_no_way_out(studio: Served, first: str, path: str) -> None:
+    assert studio.get(path).status == 404
+
+
+def test_odd_forms_are_refused_in_a_sentence(studio: Served, first: str) -> None:
+    for more in ("", "0", "-1", "1.5", "x", "9" * 400, "1000001", "\x00", "1e3"):
+        answer = studio.post("/s/first/add", f"more={more}")
+        assert (answer.status, "whole number" in answer.text) == (422, True)
+    assert studio.post("/s/first/add", "x" * 100_000).status == 413
+    assert studio.post("/s/first/add", "&".join("a=1" for _ in range(200))).status == 422
+    assert studio.call("/s/first/add", "POST", "more=5", token="ä" * 30).status == 401
+
+
+def test_beyond_this_machine_it_asks_for_a_token_of_ones_own(tmp_path: Path) -> None:
+    for host in ("0.0.0.0", "::", "192.0.2.1", "example.org"):
+        with pytest.raises(InvalidStudy, match="--token-file"):
+            Door(host).check()
+    for host in ("127.0.0.1", "::1", "localhost", "127.1.2.3"):
+        Door(host).check()
+    Door("0.0.0.0", token_file=tmp_path / "token").check()
+
+
+def test_a_file_of_tokens_is_private_and_long(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    path.write_text("a" * 32 + "\n" + "b" * 32)
+    path.chmod(0o644)
+    with pytest.raises(InvalidStudy, match="chmod 600"):
+        Keys.read(path)
+    path.chmod(0o600)
+    assert Keys.read(path) == Keys("a" * 32, "b" * 32)
+    for wrong in ("", "short", "a" * 32 + "\n" + "a" * 32, "a" * 32 + "\nb", "ä" * 40):
+        path.write_text(wrong)
+        with pytest.raises(InvalidStudy):
+            Keys.read(path)
+    with pytest.raises(InvalidStudy, match="cannot be read"):
+        Keys.read(tmp_path / "none")
+
+
+def test_no_token_has_no_role() -> None:
+    keys = Keys.new()
+    assert keys.role(None) is keys.role("") is keys.role("x") is keys.role("ä") is None
+    assert (keys.role(keys.owner), keys.role(keys.viewer)) == ("owner", "viewer")
+    assert keys != Keys.new()
+
+
+def test_a_port_that_is_taken_is_said_and_the_default_moves_on() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(InvalidStudy, match="--port"):
+            Door(port=taken.getsockname()[1]).listen()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+def test_it_listens_on_this_machine_only(studio: Served) -> None:
+    assert studio.opened.socket.getsockname()[0] == "127.0.0.1"
