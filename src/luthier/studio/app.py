@@ -7,7 +7,7 @@ import json
 import sys
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qs, quote
@@ -331,6 +331,10 @@ class Studio:
     def _shown(self, request: Request) -> Shown:
         return self.shelf.study(request.path_params["study"])
 
+    def _warm(self) -> None:
+        with suppress(LuthierError):
+            self.shelf.studies()
+
     def _failed(self, request: Request, error: Exception) -> Response:
         match error:
             case HTTPException():
@@ -378,8 +382,12 @@ class Studio:
 
         @asynccontextmanager
         async def lifespan(app: Starlette) -> AsyncIterator[None]:
+            warming = asyncio.create_task(
+                asyncio.to_thread(self._warm)
+            )  # large studies take a second to read
             yield
             self.watch.close()
+            await warming
             self.shelf.close()
 
         async def failed(request: Request, error: Exception) -> Response:

@@ -79,7 +79,8 @@ class Door:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         problem: OSError | None = None
         for port in ports:
-            found = socket.socket(family, socket.SOCK_STREAM)
+            # Named as TCP, else asyncio does not see that it is, and every answer waits 40 ms for Nagle.
+            found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
             try:
                 if os.name == "posix":
                     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
