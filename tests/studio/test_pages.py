@@ -361,3 +361,17 @@ def test_two_studios_beside_each_other_have_a_cookie_each(serve: Callable[..., S
     one, other = serve(), serve()
     assert one.call("/", cookie=other.cookie).status == 401
     assert one.call("/", cookie=f"{other.cookie}; {one.cookie}").status == 200
+
+
+def test_no_script_runs_under_two_addresses(studio: Served, first: str) -> None:
+    """A module with state that a page names by its hash and another module by its plain name would listen twice."""
+    page = studio.get("/s/first").text
+    named = set(re.findall(r'src="/static/(js/[a-z]+\.js)', page))
+    folder = Path(lt.__file__).parent / "studio/static/js"
+    imported = {
+        f"js/{name}"
+        for path in folder.glob("*.js")
+        for name in re.findall(r'from "\./([a-z.]+)"', path.read_text())
+    }
+    assert imported == {"js/words.js"}
+    assert not named & imported

@@ -141,6 +141,7 @@ class Studio:
             "study": shown.name,
             "tab": "overview",
             "failed": shown.counts[State.FAILED],
+            "seq": shown.columns.cursor,
             "said": WORDS.get(f"said.{said}"),
         }
         return self.page(request, "study.html", about | parts)
@@ -182,6 +183,7 @@ class Studio:
             "study": shown.name,
             "tab": tab,
             "failed": shown.counts[State.FAILED],
+            "seq": shown.columns.cursor,
             "said": None,
             "head": self._part(request, shown, "head"),
             "part": self._part(request, shown, part),

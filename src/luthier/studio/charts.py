@@ -19,6 +19,8 @@ MOST_FAILURES = 200
 MOST_STEPS = 400
 CUT = 0.05
 """This share of the worst values may lie off the scale."""
+FAR = 1e300
+"""Further out nothing is drawn: differences would have no number."""
 
 
 def best_so_far(columns: Columns) -> dict[str, Any]:
@@ -61,7 +63,7 @@ def _scale(values: Floats, best: Floats, upwards: bool) -> tuple[float, float]:
     finite = values[np.isfinite(values)]
     if not len(finite):
         return 0.0, 1.0
-    low, high = float(finite.min()), float(finite.max())
+    low, high = max(float(finite.min()), -FAR), min(float(finite.max()), FAR)
     if len(finite) >= 20:
         inner = float(np.quantile(finite, CUT if upwards else 1 - CUT))
         reach = 1.5 * abs((high if upwards else low) - inner)  # as far again by half, or all that there is

@@ -45,7 +45,7 @@ HEADERS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
@@ -170,7 +170,7 @@ def _is_from_here(headers: Headers) -> bool:
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None and site != "same-origin":
         return False
-    if origin is not None:
+    if origin is not None and not (origin == "null" and site is not None):  # null where a page sends no referrer
         return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
     return site is not None or headers.get("authorization", "").lower().startswith("bearer ")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -148,7 +149,7 @@ def board(shown: Shown, start: int = 0, n: int = PAGE) -> dict[str, Any]:
             "number": trial.number,
             "scores": [str(score(trial, o)) for o in problem.objectives],
             "folds": " ".join(f"{value:.4g}" for value in values),
-            "dots": [Dot((value - low) / (high - low) if high > low else 0.5) for value in values],
+            "dots": [Dot((value - low) / (high - low) if 0 < high - low < math.inf else 0.5) for value in values],
             "time": "" if trial.seconds is None else duration(trial.seconds),
             "params": [setting(trial.params[name]) if name in trial.params else "" for name in names[:WIDE]],
             "notes": _remarks(shown, trial),
@@ -286,8 +287,8 @@ def _params(params: Any, base: Any) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "value": repr(params[name]) if name in params else "",
-            "base": repr(base[name]) if base is not None and name in base else "",
+            "value": repr(params[name]) if name in params else None,
+            "base": repr(base[name]) if base is not None and name in base else None,
             "differs": base is not None and _differs(params, base, name),
         }
         for name in names

@@ -133,6 +133,7 @@ WORDS = {
     "trial.default": "Default",
     "trial.first": "First trial",
     "trial.differs": "differs",
+    "trial.unused": "not used",
     "trial.facts": "What happened",
     "trial.folds": "Folds",
     "trial.curve": "Learning curve",

@@ -1,7 +1,7 @@
 // Draws charts from the numbers that the server has reduced for them. Colours are the page's, in both themes; every chart has a
 // sentence and a table beside it, so the picture itself is hidden from screen readers.
 
-import { say } from "./live.js";
+import { say } from "./words.js";
 
 const drawn = new Map();
 const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -25,7 +25,7 @@ function frame() {
     animation: false,
     textStyle: { fontFamily: "system-ui, sans-serif" },
     grid: { left: 70, right: 16, top: 34, bottom: 46 },
-    legend: { top: 0, left: 0, textStyle: { color: token("--ink") }, icon: "circle", itemHeight: 8 },
+    legend: { top: 0, left: 0, textStyle: { color: token("--ink") }, itemHeight: 9, itemWidth: 16 },
     // Drawn on the canvas: a tooltip of HTML would want styles that the page's policy forbids.
     tooltip: {
       renderMode: "richText",
@@ -120,7 +120,11 @@ function curve(data) {
   return {
     ...shape,
     grid: { ...shape.grid, top: 14 },
-    xAxis: axis(say(folds ? "trial.fold" : "trial.step"), { minInterval: 1, scale: true }),
+    xAxis: axis(say(folds ? "trial.fold" : "trial.step"), {
+      minInterval: 1,
+      scale: true,
+      ...(folds && { min: data.points[0][0] - 0.5, max: data.points.at(-1)[0] + 0.5, interval: 1, splitLine: { show: false }, axisLabel: { showMinLabel: false, showMaxLabel: false, color: token("--soft") } }),
+    }),
     yAxis: axis(data.metric, { scale: true, nameGap: 52, axisLabel: { color: token("--soft"), formatter: short } }),
     series: [{
       type: folds ? "scatter" : "line",

@@ -1,8 +1,7 @@
 // Keeps a page as it is now. The server says only that something changed; what is in view is then fetched again, one request at a
 // time for each part, and merged into the page so that focus, scroll and open menus stay. Parts out of view wait until they are seen.
 
-const words = JSON.parse(document.body.dataset.words);
-export const say = (key, values = {}) => words[key].replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+import { say } from "./words.js";
 
 const BETWEEN = 400; // milliseconds between two fetches of one part
 const HIDDEN = 5000; // a page that nobody sees lets go of its connection after so long
@@ -99,8 +98,9 @@ function open(url) {
     show("on", say("live.on"));
     if (event.data === JSON.stringify(last)) return;
     announce(last, now);
+    const known = last === null && String(now.seq) === listens.dataset.seq; // the page is as new as this
     last = now;
-    changed();
+    if (!known) changed();
   });
   source.onopen = () => show("on", say("live.on"));
   source.onerror = () => {
@@ -119,7 +119,7 @@ function close() {
   show("off", say("live.off"));
 }
 
-export function ago(date, now = new Date()) {
+function ago(date, now = new Date()) {
   const seconds = Math.max(0, (now - date) / 1000);
   if (seconds < 5) return say("ago.now");
   const units = [[60, "second"], [3600, "minute"], [86400, "hour"], [Infinity, "day"]];
@@ -152,7 +152,8 @@ for (const element of document.querySelectorAll("[data-live]")) {
   parts.set(element, new Part(element));
   observer.observe(element);
 }
-const url = document.querySelector("[data-events]")?.dataset.events;
+const listens = document.querySelector("[data-events]");
+const url = listens?.dataset.events;
 let leaving;
 document.addEventListener("visibilitychange", () => {
   clearTimeout(leaving);
