@@ -145,7 +145,8 @@ def test_the_first_trials_pause_and_of_the_others_the_worst_third_is_stopped(
     assert study.spec.stopping is not None
     assert study.spec.stopping.options["factor"] == 1.5
     begun = [trial for trial in study.trials if trial.parent is None]
-    assert [trial.fidelity for trial in begun] == [5.0] * 9 + [27.0] * (len(begun) - 9)
+    if workers == 1:
+        assert [trial.fidelity for trial in begun] == [5.0] * 9 + [27.0] * (len(begun) - 9)
     gone = [trial for trial in study.trials if trial.parent is not None]
     assert all(trial.fidelity == 27 and trial.reports[0].step == (6 if resumes else 1) for trial in gone)
     stopped = [trial for trial in study.trials if trial.state is State.STOPPED]
@@ -159,7 +160,8 @@ def test_the_first_trials_pause_and_of_the_others_the_worst_third_is_stopped(
 
 def test_where_many_run_beside_each_other_none_pauses() -> None:
     study = lt.tune(afresh, SPACE, minimize="loss", trials=10, fidelity=EPOCHS, workers=5, progress=False)
-    assert sum(trial.fidelity == 27 for trial in study.trials) >= 6
+    begun = [trial for trial in study.trials if trial.parent is None]
+    assert [trial.fidelity for trial in begun[:5]] == [5.0, 27.0, 27.0, 27.0, 27.0], "the first began alone"
 
 
 def test_a_function_that_trains_further_than_it_is_told_is_said_so() -> None:
