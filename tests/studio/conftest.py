@@ -59,7 +59,6 @@ class Served:
     """A studio that runs, and how to call it."""
 
     opened: Opened
-    store: Path
 
     @property
     def port(self) -> int:
@@ -129,12 +128,12 @@ def serve(place: Path) -> Iterator[Callable[..., Served]]:
     """Starts studios; all are stopped at the end."""
     running: list[tuple[Opened, threading.Thread]] = []
 
-    def start(*, readonly: bool = False, store: Path = place, **door: Any) -> Served:
+    def start(*, readonly: bool = False, store: str | Path = place, **door: Any) -> Served:
         opened = open_studio(str(store), Door(port=0, **door), readonly=readonly)
         thread = threading.Thread(target=opened.run, daemon=True)
         thread.start()
         running.append((opened, thread))
-        served = Served(opened, store)
+        served = Served(opened)
         assert served.call("/healthz").status == 200
         return served
 

@@ -28,6 +28,11 @@ def best_so_far(columns: Columns) -> dict[str, Any]:
 
     `line` holds the corners of the line: place, value, trial. A place counts the trials that had ended.
     """
+    with columns.still:
+        return _best_so_far(columns)
+
+
+def _best_so_far(columns: Columns) -> dict[str, Any]:
     finished = columns.finished
     values = columns.values[finished]
     gains = columns.gains

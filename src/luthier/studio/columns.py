@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,12 +32,13 @@ Floats = NDArray[np.float64]
 class Columns:
     """What is asked of all trials at once, by number; it grows by `merge`, at the cost of what changed.
 
-    What is derived - the order of the leaderboard, the order in which trials ended - is worked out at most once after a change.
+    Any thread may ask; who asks twice and wants both answers of the same moment holds `still`. What is derived - the order of the leaderboard, the order in which trials ended - is worked out at most once after a change.
     """
 
     def __init__(self, problem: Problem, currency: str = "seconds") -> None:
         self.problem = problem
         self.cursor = 0
+        self.still = threading.RLock()
         self._currency = currency
         self._rows = np.zeros(64, ROW)
         self._size = 0
@@ -50,11 +52,12 @@ class Columns:
         """Take in trials as they are now."""
         if not briefs:
             return
-        self._make_room(1 + max(brief.number for brief in briefs))
-        rows = self._rows
-        for brief in briefs:
-            rows[brief.number] = self._row(brief)
-        self._order = self._finished = None
+        with self.still:
+            self._make_room(1 + max(brief.number for brief in briefs))
+            rows = self._rows
+            for brief in briefs:
+                rows[brief.number] = self._row(brief)
+            self._order = self._finished = None
 
     def _make_room(self, size: int) -> None:
         if size > len(self._rows):
@@ -106,26 +109,29 @@ class Columns:
     @property
     def order(self) -> Numbers:
         """The trials that have a value, the best first; feasible before infeasible, of equals the lowest number."""
-        if self._order is None:
-            loss = self.problem.objective.sign * self.values
-            numbers = np.flatnonzero(~np.isnan(loss))
-            self._order = numbers[np.lexsort((loss[numbers], ~self.feasible[numbers]))]
-        return self._order
+        with self.still:
+            if self._order is None:
+                loss = self.problem.objective.sign * self.values
+                numbers = np.flatnonzero(~np.isnan(loss))
+                self._order = numbers[np.lexsort((loss[numbers], ~self.feasible[numbers]))]
+            return self._order
 
     @property
     def finished(self) -> Numbers:
         """The trials that ended, in the order in which they did."""
-        if self._finished is None:
-            ended = np.flatnonzero(self._rows["state"][: self._size] >= CODES[State.COMPLETED])
-            self._finished = ended[np.argsort(self._rows["seq"][ended], kind="stable")]
-        return self._finished
+        with self.still:
+            if self._finished is None:
+                ended = np.flatnonzero(self._rows["state"][: self._size] >= CODES[State.COMPLETED])
+                self._finished = ended[np.argsort(self._rows["seq"][ended], kind="stable")]
+            return self._finished
 
     @property
     def gains(self) -> Numbers:
         """Where in `finished` the best so far got better."""
-        finished = self.finished
-        loss = self.problem.objective.sign * self.values[finished]
-        fine = self.feasible[finished] & ~np.isnan(loss)
+        with self.still:
+            finished = self.finished
+            loss = self.problem.objective.sign * self.values[finished]
+            fine = self.feasible[finished] & ~np.isnan(loss)
         first = int(np.argmax(fine)) if fine.any() else len(finished)
         before, after = np.where(np.isnan(loss), np.inf, loss)[:first], np.where(fine, loss, np.inf)[first:]
         return np.concatenate([_records(before), first + _records(after)])

@@ -170,7 +170,9 @@ def _is_from_here(headers: Headers) -> bool:
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None and site != "same-origin":
         return False
-    if origin is not None and not (origin == "null" and site is not None):  # null where a page sends no referrer
+    if origin is not None and not (
+        origin == "null" and site is not None
+    ):  # null where a page sends no referrer
         return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
     return site is not None or headers.get("authorization", "").lower().startswith("bearer ")
 

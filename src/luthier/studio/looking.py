@@ -10,10 +10,10 @@ from pathlib import Path
 
 from luthier import api
 from luthier.clock import Clock, SystemClock
-from luthier.errors import LuthierError, StoreUnavailable, StudyNotFound
+from luthier.errors import StoreUnavailable, StudyNotFound, did_you_mean
 from luthier.files import StudyFiles
 from luthier.store.base import Store, StudyRow
-from luthier.store.url import home, open_store
+from luthier.store.url import home, open_store, place
 from luthier.studio.columns import Columns
 from luthier.study import State, StudySpec, Trial
 from luthier.summary import Standing, Summary, describe, standing
@@ -22,6 +22,14 @@ AT_ONCE = 10_000
 """So many trials are read at a time: few enough to hold in memory beside all else."""
 IN_WORDS = 2_000
 """Up to so many trials a study is described in full, by models that take all of them."""
+AT_HAND = 8
+"""So many studies are kept whole, with all their trials, to be described again when they change."""
+PATIENCE = 5.0
+"""The least number of seconds between two descriptions of a study that runs."""
+
+
+class TooMany(Exception):
+    """The study has too many trials for what was asked."""
 
 
 class Shown:
@@ -37,12 +45,9 @@ class Shown:
         self.row: StudyRow = store.study(name)
         self.columns = Columns(self.spec.problem, self.spec.budget.currency)
 
-    def refresh(self) -> bool:
-        """Take in what changed; whether anything did."""
+    def refresh(self, cursor: int | None) -> bool:
+        """Take in what changed since the last time, if the study's `cursor` is another now; whether it is."""
         with self._lock:
-            cursor = self._store.cursors().get(self.name)
-            if cursor is None:
-                self._store.study(self.name)  # says that it is gone, and what there is
             if cursor == self.columns.cursor:
                 return False
             spec, row = self._store.spec(self.name), self._store.study(self.name)
@@ -118,7 +123,7 @@ class _Told:
 
     study: api.Study
     cursor: int = -1
-    at: float = 0.0
+    until: float = 0.0
     summary: Summary | None = None
 
 
@@ -163,30 +168,31 @@ class Shelf:
         except StudyNotFound:
             return {}
 
-    def study(self, name: str, *, fresh: bool = True) -> Shown:
-        """A study as it is now, or with `fresh=False` as it was when it was last looked at."""
-        store = self.store()
+    def study(self, name: str) -> Shown:
+        """A study as it is now; raises StudyNotFound."""
+        return self._study(name, self.names())
+
+    def _study(self, name: str, cursors: Mapping[str, int]) -> Shown:
+        if name not in cursors:
+            self._forget(name)
+            raise StudyNotFound(
+                f"there is no study {name!r} in {place(self.url)}.{did_you_mean(name, cursors)}"
+            )
         with self._lock:
             shown = self._shown.get(name)
         if shown is None:
-            shown = Shown(store, name, self.clock)
+            made = Shown(self.store(), name, self.clock)
             with self._lock:
-                shown = self._shown.setdefault(name, shown)
-            fresh = True
-        if fresh:
-            try:
-                shown.refresh()
-            except StudyNotFound:
-                self._forget(name)
-                raise
+                shown = self._shown.setdefault(name, made)
+        shown.refresh(cursors[name])
         return shown
 
     def studies(self) -> list[Shown]:
         """Every study, the latest first. One that was deleted meanwhile is left out."""
-        found = []
-        for name in self.names():
+        cursors, found = self.names(), []
+        for name in cursors:
             with suppress(StudyNotFound):
-                found.append(self.study(name))
+                found.append(self._study(name, cursors))
         return sorted(found, key=lambda shown: (-shown.row.created, shown.name))
 
     def _forget(self, name: str) -> None:
@@ -208,23 +214,27 @@ class Shelf:
         except OSError:
             return None
 
-    def in_words(self, name: str, patience: float = 5.0) -> Summary:
-        """What `luthier show` says of a study; while it runs, at most `patience` seconds old.
+    def in_words(self, name: str) -> Summary:
+        """What `luthier show` says of a study; while it runs, some seconds old, so that saying it takes a tenth of a core at most.
 
-        Raises LuthierError for a study with too many trials: this fits models to all of them.
+        Raises TooMany for a study with too many trials: this fits models to all of them.
         """
         shown = self.study(name)
         if len(shown) > IN_WORDS:
-            raise LuthierError(str(len(shown)))
-        with self._telling:  # one at a time: it may take a second of a core
-            told = self._told.get(name)
-            now = self.clock.now()
+            raise TooMany
+        with self._telling:  # one at a time
+            told = self._told.pop(name, None)
             if told is None or told.study.row.created != shown.row.created:
-                told = self._told[name] = _Told(api.load(name, self.url))
-            if told.summary is None or (told.cursor != shown.columns.cursor and now - told.at >= patience):
-                told.cursor, told.at = shown.columns.cursor, now
-                told.study.spec = shown.spec
+                told = _Told(api.load(name, self.url))
+            self._told[name] = told  # the latest last
+            while len(self._told) > AT_HAND:
+                self._told.pop(next(iter(self._told))).study.close()
+            now = self.clock.now()
+            if told.summary is None or (told.cursor != shown.columns.cursor and now >= told.until):
+                told.cursor, told.study.spec = shown.columns.cursor, shown.spec
                 told.summary = describe(told.study, store=self.url)
+                took = self.clock.now() - now
+                told.until = now + took + max(PATIENCE, 9 * took)
             return told.summary
 
     def close(self) -> None:

@@ -12,9 +12,8 @@ from typing import Any
 from luthier.analysis.failures import failures as grouped
 from luthier.analysis.table import number as written
 from luthier.analysis.table import uncertainty
-from luthier.errors import LuthierError
 from luthier.studio.charts import MOST_FAILURES, TOP, best_so_far, curve
-from luthier.studio.looking import Shelf, Shown
+from luthier.studio.looking import Shelf, Shown, TooMany
 from luthier.studio.words import say
 from luthier.study import Metrics, State, Trial
 from luthier.summary import (
@@ -96,9 +95,10 @@ def head(shelf: Shelf, shown: Shown) -> dict[str, Any]:
 def best(shown: Shown) -> dict[str, Any]:
     """The chart of the best so far, as a sentence and a table."""
     columns, objective = shown.columns, shown.spec.problem.objective
-    gains, finished = columns.gains, columns.finished
-    rows = [(int(i) + 1, written(float(columns.values[finished[i]])), int(finished[i])) for i in gains]
-    chart = best_so_far(columns)
+    with columns.still:
+        gains, finished = columns.gains, columns.finished
+        rows = [(int(i) + 1, written(float(columns.values[finished[i]])), int(finished[i])) for i in gains]
+        chart = best_so_far(columns)
     notes = [say("best.noisy")] if objective.noisy else []
     if "density" in chart:
         notes.append(say("best.many", top=TOP, n=f"{len(finished):,}"))
@@ -149,7 +149,9 @@ def board(shown: Shown, start: int = 0, n: int = PAGE) -> dict[str, Any]:
             "number": trial.number,
             "scores": [str(score(trial, o)) for o in problem.objectives],
             "folds": " ".join(f"{value:.4g}" for value in values),
-            "dots": [Dot((value - low) / (high - low) if 0 < high - low < math.inf else 0.5) for value in values],
+            "dots": [
+                Dot((value - low) / (high - low) if 0 < high - low < math.inf else 0.5) for value in values
+            ],
             "time": "" if trial.seconds is None else duration(trial.seconds),
             "params": [setting(trial.params[name]) if name in trial.params else "" for name in names[:WIDE]],
             "notes": _remarks(shown, trial),
@@ -240,9 +242,7 @@ def in_words(shelf: Shelf, shown: Shown) -> dict[str, Any]:
     """What `luthier show` says."""
     try:
         found = shelf.in_words(shown.name)
-    except LuthierError as error:
-        if str(error) != str(len(shown)):
-            raise
+    except TooMany:
         return {"rows": [], "many": say("words.many", n=f"{len(shown):,}")}
     return {"rows": [row for row in found.rows if row[0] != "next"], "many": None}
 
