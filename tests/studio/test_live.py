@@ -223,3 +223,11 @@ def test_the_server_loads_no_pickle_and_no_models(tmp_path: Path) -> None:
     )
     loaded = set(done.stdout.split())
     assert not loaded & {"sklearn", "pandas", "torch", "skops", "joblib"}
+
+
+def test_the_page_of_docs_names_every_option() -> None:
+    from luthier.cli.studio import studio
+
+    page = (Path(__file__).parents[2] / "docs/studio.md").read_text(encoding="utf-8")
+    options = {name for option in studio.params for name in option.opts}
+    assert {name for name in options if name not in page} == set()
