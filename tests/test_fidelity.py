@@ -146,7 +146,7 @@ def test_the_first_trials_pause_and_of_the_others_the_worst_third_is_stopped(
     assert study.spec.stopping.options["factor"] == 1.5
     begun = [trial for trial in study.trials if trial.parent is None]
     if workers == 1:
-        assert [trial.fidelity for trial in begun] == [5.0] * 9 + [27.0] * (len(begun) - 9)
+        assert [trial.fidelity for trial in begun] == [27.0] + [5.0] * 8 + [27.0] * (len(begun) - 9)
     gone = [trial for trial in study.trials if trial.parent is not None]
     assert all(trial.fidelity == 27 and trial.reports[0].step == (6 if resumes else 1) for trial in gone)
     stopped = [trial for trial in study.trials if trial.state is State.STOPPED]
@@ -154,14 +154,14 @@ def test_the_first_trials_pause_and_of_the_others_the_worst_third_is_stopped(
     assert workers > 1 or {trial.reports[-1].step for trial in stopped} <= {5, 14}
     assert study.best.fidelity == 27
     if workers == 1:
-        assert study.trials[9].parent == min(begun[:9], key=lambda trial: trial.metrics["loss"]).number
+        assert study.trials[9].parent in range(1, 9)
         assert all(study.replay(number) is not None for number in (10, 20, 30))
 
 
 def test_where_many_run_beside_each_other_none_pauses() -> None:
     study = lt.tune(afresh, SPACE, minimize="loss", trials=10, fidelity=EPOCHS, workers=5, progress=False)
     begun = [trial for trial in study.trials if trial.parent is None]
-    assert [trial.fidelity for trial in begun[:5]] == [5.0, 27.0, 27.0, 27.0, 27.0], "the first began alone"
+    assert {trial.fidelity for trial in begun[:9]} == {27}
 
 
 def test_a_function_that_trains_further_than_it_is_told_is_said_so() -> None:
@@ -170,8 +170,9 @@ def test_a_function_that_trains_further_than_it_is_told_is_said_so() -> None:
             trial.report(epoch, loss=loss(lr, wd, epoch))
         return loss(lr, wd, 27)
 
-    with pytest.raises(lt.LuthierError, match="was to be trained to 5, and reports step 6"):
-        lt.tune(deaf, SPACE, minimize="loss", trials=5, fidelity=EPOCHS, progress=False)
+    study = lt.tune(deaf, SPACE, minimize="loss", trials=3, fidelity=EPOCHS, progress=False)
+    assert [trial.state for trial in study.trials] == [State.COMPLETED, State.FAILED, State.FAILED]
+    assert "trial 1 was to be trained to 5, and reports step 6" in (study.trials[1].reason or "")
 
 
 @pytest.mark.parametrize("workers", [1, 2])

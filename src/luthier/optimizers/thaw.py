@@ -22,9 +22,6 @@ from luthier.optimizers.gp.threads import one_thread
 from luthier.optimizers.wrap import at_least, one_objective, unique, usable
 from luthier.study import Fidelity, Problem, Proposal, State, Trial
 
-BESIDE = 1
-"""With `through` a trial that begins beside so many does not pause: with three it did worse on four workers."""
-
 
 @dataclass(frozen=True, slots=True)
 class FreezeThaw:
@@ -32,8 +29,8 @@ class FreezeThaw:
 
     The first `initial` trials pause at the first level. Then a paused trial goes on to the next one as long as its chance to become
     better than the best trained in full is at least `chance`; else a new one begins. With `through`, trials that go on and those that begin
-    later are trained in one go, for a stopping policy to end what falls behind; and none pauses that begins while another runs: several are tried at once there
-    as it is.
+    later are trained in one go, for a stopping policy to end what falls behind; and of the initial ones only those pause that begin alone, after the first: where several run, several are
+    tried at once as it is.
     """
 
     initial: int = 9
@@ -85,7 +82,8 @@ class _Thaw:
         through, levels = self._settings.through, self._fidelity.levels
         proposal = self._new.ask(pending, rng) if begun < self._settings.initial else None
         if proposal is not None:
-            return proposal if through and len(pending) >= BESIDE else replace(proposal, fidelity=levels[0])
+            alone = begun > 0 and not pending
+            return replace(proposal, fidelity=levels[0]) if alone or not through else proposal
         trial, why = self._promising(pending)
         if trial is not None:
             reached = trial.fidelity or 0.0
