@@ -60,7 +60,7 @@ def test_a_study_that_is_deleted_is_gone_and_one_made_anew_is_new(
     assert (answer.status, "no study 'first'" in answer.text) == (404, True)
     book.study()
     assert "0 of 100 trials ended" in studio.get("/s/first/part/head").text
-    assert "no trial has a value" in studio.get("/s/first/part/top").text.lower()
+    assert "no such trial yet" in studio.get("/s/first/part/top").text
 
 
 def test_the_page_of_a_study_has_all_its_parts(studio: Served, first: str) -> None:
@@ -108,6 +108,22 @@ def test_pages_of_the_leaderboard_follow_each_other_at_any_rank(studio: Served, 
     last = studio.get("/s/many/trials?from=101").text
     assert 'rel="prev"' in last
     assert 'rel="next"' not in last
+
+
+def test_every_trial_is_listed_by_number_and_by_state(studio: Served, book: Book, first: str) -> None:
+    def numbers(query: str) -> list[str]:
+        return re.findall(r'<tr id="trial-(\d+)"', studio.get(f"/s/first/trials{query}").text)
+
+    assert numbers("?by=newest") == ["5", "4", "3", "2", "1", "0"]
+    assert numbers("?by=newest&state=failed") == ["2"]
+    assert numbers("?by=newest&state=running") == ["5"]
+    assert numbers("?state=failed") == []
+    assert numbers("?by=newest&from=3") == ["3", "2", "1", "0"]
+    assert numbers("?by=%00&state=odd&from=x") == ["1", "3", "0"]
+    page = studio.get("/s/first/trials?by=newest&state=completed").text
+    assert "completed 4" in page
+    assert 'href="/s/first/trials?state=completed"' in page
+    assert '<input type="hidden" name="by" value="newest">' in page
 
 
 def test_infeasible_trials_come_last_and_say_so(studio: Served, book: Book) -> None:
@@ -323,7 +339,7 @@ def test_every_text_is_used_and_every_used_text_is_there() -> None:
     used = set(re.findall(r"""say\(\s*f?["']([a-z.]+)["']""", source)) | set(SCRIPT)
     assert {key for key in used if key not in WORDS and not any(k.startswith(key) for k in WORDS)} == set()
     unused = {key for key in WORDS if key not in source and key not in SCRIPT}
-    spelled = ("said.", "best.min", "best.max", "trial.folds", "trial.curve")
+    spelled = ("said.", "board.by.", "best.min", "best.max", "trial.folds", "trial.curve")
     assert {key for key in unused if not key.startswith(spelled)} == set()
 
 

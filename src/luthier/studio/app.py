@@ -153,8 +153,8 @@ class Studio:
         looks: dict[str, Callable[[], Mapping[str, Any]]] = {
             "head": lambda: views.head(self.shelf, shown),
             "best": lambda: views.best(shown),
-            "top": lambda: views.board(shown, 0, views.FEW),
-            "board": lambda: views.board(shown, _whole(request.query_params.get("from"), 1) - 1),
+            "top": lambda: views.board(shown, n=views.FEW),
+            "board": lambda: views.board(shown, views.Listing.of(request.query_params)),
             "workers": lambda: views.workers(shown),
             "failures": lambda: views.failures(shown),
             "words": lambda: views.in_words(self.shelf, shown),
@@ -162,7 +162,7 @@ class Studio:
         if name not in looks:
             raise HTTPException(404)
         base = _path("s", shown.name)
-        query = f"?from={_whole(request.query_params.get('from'), 1)}" if name == "board" else ""
+        query = views.Listing.of(request.query_params).query if name == "board" else ""
         look = looks[name]
         return self.part(
             name,
@@ -266,7 +266,7 @@ class Studio:
     async def add(self, request: Request) -> Response:
         form = await _form(request)
         shown = await asyncio.to_thread(self._shown, request)
-        more = _whole(form.get("more"), 0)
+        more = views.whole(form.get("more"), 0)
         if not 1 <= more <= MOST_TRIALS:
             raise HTTPException(422, say("add.wrong"))
 
@@ -419,14 +419,6 @@ def _see(url: str) -> RedirectResponse:
 
 def _path(*parts: str) -> str:
     return "".join(f"/{quote(part, safe='')}" for part in parts)
-
-
-def _whole(text: str | None, otherwise: int) -> int:
-    """A whole number that somebody typed."""
-    try:
-        return int(text or "") if len(text or "") < 12 else otherwise
-    except ValueError:
-        return otherwise
 
 
 def _numbers(request: Request, version: str, make: Callable[[], dict[str, Any]]) -> Response:

@@ -116,6 +116,12 @@ class Columns:
                 self._order = numbers[np.lexsort((loss[numbers], ~self.feasible[numbers]))]
             return self._order
 
+    def listed(self, by: str, state: State | None) -> Numbers:
+        """The trials in a state, or all of them: by "score", which only some have, or the "newest" first."""
+        with self.still:
+            found = self.order if by == "score" else np.arange(self._size - 1, -1, -1)
+            return found if state is None else found[self._rows["state"][found] == CODES[state]]
+
     @property
     def finished(self) -> Numbers:
         """The trials that ended, in the order in which they did."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from luthier.analysis.failures import failures as grouped
 from luthier.analysis.table import number as written
@@ -30,6 +31,7 @@ from luthier.summary import (
     who,
 )
 
+ORDERS = ("score", "newest")
 PAGE = 50
 FEW = 10
 WIDE = 8
@@ -130,9 +132,49 @@ class Dot:
     x: float
 
 
-def board(shown: Shown, start: int = 0, n: int = PAGE) -> dict[str, Any]:
-    """A page of the leaderboard, from rank `start` (counted from 0) on."""
-    order = shown.columns.order
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Which trials to list: from which place on (counted from 0), in which order, in which state."""
+
+    start: int = 0
+    by: str = "score"
+    state: State | None = None
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> Listing:
+        """From the address of a page; what makes no sense there is left out."""
+        by, state = query.get("by", ""), query.get("state", "")
+        return cls(
+            whole(query.get("from"), 1) - 1,
+            by if by in ORDERS else ORDERS[0],
+            State(state) if state in list(State) else None,
+        )
+
+    def at(self, start: int) -> Listing:
+        return replace(self, start=start)
+
+    def ordered(self, by: str) -> Listing:
+        return Listing(0, by, self.state)
+
+    def only(self, state: State | None) -> Listing:
+        return Listing(0, self.by, state)
+
+    @property
+    def query(self) -> str:
+        """As in an address."""
+        given = {
+            "by": self.by if self.by != ORDERS[0] else "",
+            "state": self.state or "",
+            "from": self.start + 1,
+        }
+        kept = {name: value for name, value in given.items() if value not in ("", 1)}
+        return f"?{urlencode(kept)}" if kept else ""
+
+
+def board(shown: Shown, listing: Listing = Listing(), n: int = PAGE) -> dict[str, Any]:
+    """A page of the table of trials."""
+    order, start = shown.columns.listed(listing.by, listing.state), listing.start
+    counts = shown.counts
     last_page = max(0, (len(order) - 1) // n * n)
     start = max(0, start if start < len(order) else last_page)
     trials = shown.trials([int(i) for i in order[start : start + n]])
@@ -147,11 +189,12 @@ def board(shown: Shown, start: int = 0, n: int = PAGE) -> dict[str, Any]:
         {
             "rank": start + i + 1,
             "number": trial.number,
-            "scores": [str(score(trial, o)) for o in problem.objectives],
+            "scores": [str(score(trial, o)) if o.metric in trial.metrics else "" for o in problem.objectives],
             "folds": " ".join(f"{value:.4g}" for value in values),
             "dots": [
                 Dot((value - low) / (high - low) if 0 < high - low < math.inf else 0.5) for value in values
             ],
+            "state": str(trial.state),
             "time": "" if trial.seconds is None else duration(trial.seconds),
             "params": [setting(trial.params[name]) if name in trial.params else "" for name in names[:WIDE]],
             "notes": _remarks(shown, trial),
@@ -167,8 +210,20 @@ def board(shown: Shown, start: int = 0, n: int = PAGE) -> dict[str, Any]:
         "first": start + 1,
         "last": start + len(rows),
         "total": len(order),
-        "previous": max(0, start - n) + 1 if start else None,
-        "next": start + n + 1 if start + n < len(order) else None,
+        "previous": listing.at(max(0, start - n)).query if start else None,
+        "next": listing.at(start + n).query if start + n < len(order) else None,
+        "ranked": listing.by == "score",
+        "by": listing.by,
+        "state": listing.state,
+        "orders": [(say(f"board.by.{by}"), listing.ordered(by).query, by == listing.by) for by in ORDERS],
+        "states": [
+            (
+                say("board.every") if state is None else f"{state} {counts[state]:,}",
+                listing.only(state).query,
+                state == listing.state,
+            )
+            for state in (None, *(state for state in State if counts[state] or state == listing.state))
+        ],
     }
 
 
@@ -334,6 +389,14 @@ def reports(found: Trial, metric: str) -> dict[str, Any] | None:
         else None,
         "chart": drawn,
     }
+
+
+def whole(text: str | None, otherwise: int) -> int:
+    """A whole number that somebody typed."""
+    try:
+        return int(text or "") if len(text or "") < 12 else otherwise
+    except ValueError:
+        return otherwise
 
 
 def moment(seconds: float) -> dict[str, str]:

@@ -26,11 +26,7 @@ class Part {
   }
 
   url() {
-    const url = new URL(this.element.dataset.live, location.href);
-    const name = this.element.dataset.query;
-    const value = name && new URLSearchParams(location.search).get(name);
-    if (value) url.searchParams.set(name, value);
-    return url.pathname + url.search;
+    return this.element.dataset.live + ("query" in this.element.dataset ? location.search : "");
   }
 
   async renew() {
