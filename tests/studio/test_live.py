@@ -168,7 +168,7 @@ def test_a_study_of_another_process_is_paused_or_stopped_from_the_page(
             with listening(studio, "/s/run/events") as page:
                 page.until(lambda found: found["ended"] >= 2)
                 assert studio.post(f"/s/run/{how}").status == 303
-                page.until(lambda found: found["state"] == "stopped")
+                page.until(lambda found: found["state"] == {"pause": "paused", "stop": "stopped"}[how])
             process.wait(20)
         finally:
             process.kill()

@@ -37,7 +37,6 @@ from luthier.studio.looking import Shelf, Shown
 from luthier.studio.static import asset, stamp
 from luthier.studio.watch import Watch
 from luthier.studio.words import SCRIPT, WORDS, say
-from luthier.study import State
 from luthier.summary import budgeted, is_at_work, plural
 
 MOST_BYTES = 64_000
@@ -140,7 +139,6 @@ class Studio:
         about = {
             "study": shown.name,
             "tab": "overview",
-            "failed": shown.counts[State.FAILED],
             "seq": shown.columns.cursor,
             "said": WORDS.get(f"said.{said}"),
         }
@@ -182,7 +180,6 @@ class Studio:
         about = {
             "study": shown.name,
             "tab": tab,
-            "failed": shown.counts[State.FAILED],
             "seq": shown.columns.cursor,
             "said": None,
             "head": self._part(request, shown, "head"),
@@ -231,7 +228,9 @@ class Studio:
 
     async def list_events(self, request: Request) -> Response:
         def look() -> dict[str, Any]:
-            return {shown.name: [shown.columns.cursor, shown.standing.word] for shown in self.shelf.studies()}
+            return {
+                shown.name: [shown.columns.cursor, views.stands(shown).word] for shown in self.shelf.studies()
+            }
 
         return self._events(request, "list", look)
 

@@ -13,11 +13,13 @@ from urllib.parse import urlencode
 from luthier.analysis.failures import failures as grouped
 from luthier.analysis.table import number as written
 from luthier.analysis.table import uncertainty
+from luthier.engine.plan import PAUSED
 from luthier.studio.charts import MOST_FAILURES, TOP, best_so_far, curve
 from luthier.studio.looking import Shelf, Shown, TooMany
 from luthier.studio.words import say
 from luthier.study import Metrics, State, Trial
 from luthier.summary import (
+    Standing,
     budgeted,
     defaults,
     describe_trial,
@@ -44,9 +46,15 @@ MOST_ROWS = 200
 LOG_BYTES = 64_000
 
 
+def stands(shown: Shown) -> Standing:
+    """Where a study stands; here one that was stopped to pause is called so."""
+    standing = shown.standing
+    return Standing(PAUSED) if standing == Standing("stopped", PAUSED) else standing
+
+
 def line(shown: Shown) -> dict[str, Any]:
     """A study in the list."""
-    counts, standing, best = shown.counts, shown.standing, shown.best()
+    counts, standing, best = shown.counts, stands(shown), shown.best()
     objective, budget = shown.spec.problem.objective, shown.spec.budget
     return {
         "name": shown.name,
@@ -68,7 +76,7 @@ def glance(shown: Shown) -> dict[str, Any]:
     best = shown.best()
     return {
         "seq": shown.columns.cursor,
-        "state": shown.standing.word,
+        "state": stands(shown).word,
         "ended": shown.ended,
         "failed": shown.counts[State.FAILED],
         "best": None if best is None else f"{score(best, shown.spec.problem.objective)} (#{best.number})",
@@ -89,7 +97,7 @@ def head(shelf: Shelf, shown: Shown) -> dict[str, Any]:
         "share": None if not total else min(1.0, shown.ended / total),
         "budget": budgeted(shown.spec.budget),
         "running": found["word"] == "running",
-        "resume": found["word"] in ("stopped", "interrupted", "open"),
+        "resume": found["word"] in (PAUSED, "stopped", "interrupted", "open"),
         "first_failure": shown.trial(int(failed[0])) if all_failed else None,
     }
 
@@ -299,7 +307,11 @@ def in_words(shelf: Shelf, shown: Shown) -> dict[str, Any]:
         found = shelf.in_words(shown.name)
     except TooMany:
         return {"rows": [], "many": say("words.many", n=f"{len(shown):,}")}
-    return {"rows": [row for row in found.rows if row[0] != "next"], "many": None}
+    labels = [label for label, _ in found.rows]
+    before = (
+        labels.index("next") if "next" in labels else len(labels)
+    )  # commands for a terminal; the last there is
+    return {"rows": found.rows[:before], "many": None}
 
 
 def trial(shelf: Shelf, shown: Shown, number: int) -> dict[str, Any]:
