@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 import luthier as lt
+from luthier.errors import InvalidStudy
 from luthier.study import Completed, Record
 from tests.studio.conftest import Book, Served
 
@@ -214,6 +215,25 @@ def test_the_command_refuses_a_network_without_a_token(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "--token-file" in done.stderr
     assert done.stdout == ""
+
+
+def test_without_the_extra_the_command_says_which_one(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['starlette'] = None; from luthier.cli.main import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "studio"],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "luthier[studio]" in done.stderr
+
+
+def test_a_store_in_memory_is_refused(serve: Callable[..., Served]) -> None:
+    with pytest.raises(InvalidStudy, match="--store"):
+        serve(store="memory")
 
 
 def test_the_server_loads_no_pickle_and_no_models(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 import luthier as lt
 from luthier.models import Keep
+from luthier.store.url import open_store
 from luthier.studio.looking import IN_WORDS
 from luthier.studio.words import SCRIPT, WORDS
 from luthier.study import Budget, Completed, Constraint, Failed, Objective, Problem, Proposal, Record, Stopped
@@ -61,6 +62,21 @@ def test_a_study_that_is_deleted_is_gone_and_one_made_anew_is_new(
     book.study()
     assert "0 of 100 trials ended" in studio.get("/s/first/part/head").text
     assert "no such trial yet" in studio.get("/s/first/part/top").text
+
+
+def test_a_store_that_is_replaced_is_read_anew(studio: Served, book: Book, first: str, place: Path) -> None:
+    assert "first" in studio.get("/").text
+    assert "question" in studio.get("/s/first/part/words").text
+    book.store.close()
+    for file in place.parent.glob("studies.db*"):
+        file.unlink()
+    assert "No studies" in studio.get("/").text
+    assert studio.get("/s/first").status == 404
+    again = open_store(str(place))
+    Book(again).study("first")
+    again.close()
+    assert "0 of 100 trials ended" in studio.get("/s/first").text
+    assert "none yet" in studio.get("/s/first/part/words").text
 
 
 def test_the_page_of_a_study_has_all_its_parts(studio: Served, first: str) -> None:

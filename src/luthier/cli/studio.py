@@ -64,9 +64,10 @@ def studio(
     try:
         from luthier.studio.serve import Door, open_browser, open_studio
     except ImportError as error:
-        if error.name in ("starlette", "uvicorn", "jinja2", "markupsafe"):
-            raise MissingExtra(str(error.name), "studio", "The studio") from None
-        raise
+        package = (error.name or "").partition(".")[0]
+        if package not in ("starlette", "uvicorn", "jinja2", "markupsafe"):
+            raise
+        raise MissingExtra(package, "studio", "The studio") from None
 
     door = Door(host, port, token_file, allow_host, cert, key)
     opened = open_studio(store, door, readonly=read_only)

@@ -51,8 +51,8 @@ class Shown:
             if cursor == self.columns.cursor:
                 return False
             spec, row = self._store.spec(self.name), self._store.study(self.name)
-            if row.created != self.row.created:  # deleted, and made anew
-                self.columns = Columns(spec.problem, spec.budget.currency)
+            if row.created != self.row.created:
+                raise StudyNotFound(f"study {self.name!r} was deleted, and made anew.")
             self.spec, self.row = spec, row
             # Trials that change while these are read are read again next time: their cursor is later than this one.
             cursor = self.row.seq
@@ -122,6 +122,7 @@ class _Told:
     """What was said of a study in words, and as of when."""
 
     study: api.Study
+    of: Shown
     cursor: int = -1
     until: float = 0.0
     summary: Summary | None = None
@@ -135,6 +136,7 @@ class Shelf:
         self.clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._store: Store | None = None
+        self._file: tuple[int, int] | None = None
         self._shown: dict[str, Shown] = {}
         self._told: dict[str, _Told] = {}
         self._telling = threading.Lock()
@@ -147,8 +149,15 @@ class Shelf:
     def store(self) -> Store:
         """The store; raises StudyNotFound while there is none."""
         with self._lock:
+            file = _file(self.url)
+            if (
+                self._store is not None and file != self._file
+            ):  # another file by now: the old one would be shown for ever
+                self._store.close()
+                self._store = None
+                self._shown.clear()
             if self._store is None:
-                self._store = open_store(self.url, readonly=True, clock=self.clock)
+                self._store, self._file = open_store(self.url, readonly=True, clock=self.clock), file
             return self._store
 
     @contextmanager
@@ -178,14 +187,19 @@ class Shelf:
             raise StudyNotFound(
                 f"there is no study {name!r} in {place(self.url)}.{did_you_mean(name, cursors)}"
             )
-        with self._lock:
-            shown = self._shown.get(name)
-        if shown is None:
-            made = Shown(self.store(), name, self.clock)
-            with self._lock:
-                shown = self._shown.setdefault(name, made)
-        shown.refresh(cursors[name])
+        shown = self._shown.get(name) or self._make(name)
+        try:
+            shown.refresh(cursors[name])
+        except StudyNotFound:  # it was deleted; if there is another one of that name, that is meant
+            self._forget(name)
+            shown = self._make(name)
+            shown.refresh(cursors[name])
         return shown
+
+    def _make(self, name: str) -> Shown:
+        made = Shown(self.store(), name, self.clock)
+        with self._lock:
+            return self._shown.setdefault(name, made)
 
     def studies(self) -> list[Shown]:
         """Every study, the latest first. One that was deleted meanwhile is left out."""
@@ -224,8 +238,8 @@ class Shelf:
             raise TooMany
         with self._telling:  # one at a time
             told = self._told.pop(name, None)
-            if told is None or told.study.row.created != shown.row.created:
-                told = _Told(api.load(name, self.url))
+            if told is None or told.of is not shown:
+                told = _Told(api.load(name, self.url), shown)
             self._told[name] = told  # the latest last
             while len(self._told) > AT_HAND:
                 self._told.pop(next(iter(self._told))).study.close()
@@ -245,3 +259,12 @@ class Shelf:
         for told in self._told.values():
             with suppress(StoreUnavailable):
                 told.study.close()
+
+
+def _file(url: str | None) -> tuple[int, int] | None:
+    """Which file a store is; None where there is none, or it is on a server."""
+    try:
+        found = Path(place(url)).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+import sys
 import tempfile
 import threading
 import webbrowser
@@ -142,6 +143,10 @@ class Opened:
 def open_studio(store: str | None, door: Door, *, readonly: bool = False) -> Opened:
     """A studio over a store, ready to serve. Raises InvalidStudy where it would not be safe, or the port is taken."""
     door.check()
+    if place(store) == "memory":
+        raise InvalidStudy(
+            "studies in memory can be seen by nobody but the process they are in. Give the studio a file or a server: --store PATH."
+        )
     keys = door.keys()
     shelf = Shelf(store)
     listening = door.listen()
@@ -169,7 +174,11 @@ def open_studio(store: str | None, door: Door, *, readonly: bool = False) -> Ope
 
 
 def open_browser(url: str) -> None:
-    """Show a page in the user's browser. Not by its address: everybody on the machine could read that off the browser's command line."""
+    """Show a page in the user's browser, where there is a screen. Not by its address: everybody on the machine could read that off the
+    browser's command line.
+    """
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        return  # a browser for terminals would take this one over
 
     def show() -> None:
         with tempfile.NamedTemporaryFile(
