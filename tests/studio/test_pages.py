@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import luthier as lt
@@ -341,6 +342,27 @@ def test_answers_are_small(studio: Served, book: Book) -> None:
     shown = sum(count for _, _, count in best["density"])
     assert shown + best["off"] == n - n // 50
     assert "would take minutes" in studio.get("/s/many/part/words").text
+
+
+def test_endless_texts_are_cut(studio: Served, book: Book) -> None:
+    rng = np.random.default_rng(0)
+
+    def noise(letters: int) -> str:
+        return rng.bytes(letters // 2).hex()
+
+    long = noise(100_000)
+    problem = Problem(lt.Space(x=lt.Choice(long, "b")), (Objective("loss", "min"),))
+    book.study("long", problem=problem)
+    book.store.propose("long", [Proposal({"x": long})] * 100, claim=("w", 60.0))
+    kinds = [f"{'abcdefghij'[i % 10]}{'klmnopqrst'[i // 10 % 10]}" for i in range(100)]
+    book.store.record(
+        "long", [Record(i, 1, Failed(kinds[i] + noise(3000), noise(30_000))) for i in range(100)]
+    )
+    for path in ("", "/trials", "/trials?by=newest", "/failures", "/t/3", "/part/words"):
+        answer = studio.get(f"/s/long{path}", accept_encoding="gzip")
+        assert answer.status == 200
+        assert len(answer.body) < (250_000 if path == "/failures" else 100_000), path
+    assert "60 more kinds of failure" in words_of(studio.get("/s/long/failures").text)
 
 
 def test_every_text_is_used_and_every_used_text_is_there() -> None:

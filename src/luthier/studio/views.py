@@ -44,6 +44,10 @@ BESIDE = 200
 MOST_WORKERS = 50
 MOST_ROWS = 200
 LOG_BYTES = 64_000
+TRACE_LETTERS = 8_000
+VALUE_LETTERS = 2_000
+CELL_LETTERS = 100
+MOST_GROUPS = 40
 
 
 def stands(shown: Shown) -> Standing:
@@ -98,8 +102,12 @@ def head(shelf: Shelf, shown: Shown) -> dict[str, Any]:
         "budget": budgeted(shown.spec.budget),
         "running": found["word"] == "running",
         "resume": found["word"] in (PAUSED, "stopped", "interrupted", "open"),
-        "first_failure": shown.trial(int(failed[0])) if all_failed else None,
+        "first_failure": _first_failure(shown.trial(int(failed[0]))) if all_failed else None,
     }
+
+
+def _first_failure(failed: Trial) -> dict[str, Any]:
+    return {"number": failed.number, "text": ending(failed.traceback or failed.reason or "", TRACE_LETTERS)}
 
 
 def best(shown: Shown) -> dict[str, Any]:
@@ -204,7 +212,7 @@ def board(shown: Shown, listing: Listing = Listing(), n: int = PAGE) -> dict[str
             ],
             "state": str(trial.state),
             "time": "" if trial.seconds is None else duration(trial.seconds),
-            "params": [setting(trial.params[name]) if name in trial.params else "" for name in names[:WIDE]],
+            "params": [_cell(trial, name) for name in names[:WIDE]],
             "notes": _remarks(shown, trial),
         }
         for i, (trial, values) in enumerate(zip(trials, folds, strict=True))
@@ -233,6 +241,10 @@ def board(shown: Shown, listing: Listing = Listing(), n: int = PAGE) -> dict[str
             for state in (None, *(state for state in State if counts[state] or state == listing.state))
         ],
     }
+
+
+def _cell(trial: Trial, name: str) -> str:
+    return shortened(setting(trial.params[name]), CELL_LETTERS) if name in trial.params else ""
 
 
 def _remarks(shown: Shown, trial: Trial) -> list[str]:
@@ -275,6 +287,7 @@ def failures(shown: Shown) -> dict[str, Any]:
     failed = shown.trials([int(n) for n in numbers[-MOST_FAILED:]])
     fine = shown.trials([int(n) for n in shown.columns.numbers(State.COMPLETED)[-BESIDE:]]) if failed else []
     traces = {trial.number: trial.traceback for trial in failed}
+    found = grouped(failed, fine)
     groups = [
         {
             "n": len(group.numbers),
@@ -282,21 +295,24 @@ def failures(shown: Shown) -> dict[str, Any]:
             "where": group.where,
             "first": group.numbers[0],
             "last": group.numbers[-1],
-            "trace": traces[group.numbers[0]],
+            "trace": ending(traces[group.numbers[0]] or "", TRACE_LETTERS),
             "shared": say(
                 "failures.shared",
-                values=", ".join(f"{name} = {setting(value)}" for name, value in group.shared),
+                values=shortened(
+                    ", ".join(f"{name} = {setting(value)}" for name, value in group.shared), VALUE_LETTERS
+                ),
                 n=len(fine),
             )
             if group.shared
             else None,
         }
-        for group in grouped(failed, fine)
+        for group in found[:MOST_GROUPS]
     ]
-    counted = plural(len(groups), "group")
+    counted = plural(len(found), "group")
     return {
         "groups": groups,
         "head": say("failures.head", failed=f"{len(numbers):,}", n=f"{len(shown):,}", groups=counted),
+        "more": say("failures.more", n=f"{len(found) - MOST_GROUPS:,}") if len(found) > MOST_GROUPS else None,
         "part": say("failures.part", n=f"{MOST_FAILED:,}") if len(numbers) > MOST_FAILED else None,
     }
 
@@ -330,13 +346,13 @@ def trial(shelf: Shelf, shown: Shown, number: int) -> dict[str, Any]:
         "best": (top := shown.best()) is not None and top.number == number,
         "score": str(score(found, spec.problem.objective)) if metric in found.metrics else None,
         "metric": metric,
-        "facts": [row for row in facts.rows if row[0] != "params"],
+        "facts": [(label, ending(text, TRACE_LETTERS)) for label, text in facts.rows if label != "params"],
         "took": None if found.seconds is None else duration(found.seconds),
         "attempt": found.attempt,
         "params": _params(found.params, None if base is None else base.params),
         "against": None if base is None else say("trial.default" if start is not None else "trial.first"),
         "reports": reports(found, metric),
-        "traceback": found.traceback,
+        "traceback": ending(found.traceback, 4 * TRACE_LETTERS) if found.traceback else None,
         "log": log[0] if log else None,
         "log_size": say("trial.log.tail", shown=f"{LOG_BYTES:,}", n=f"{log[1]:,}")
         if log and log[1] > LOG_BYTES
@@ -354,12 +370,17 @@ def _params(params: Any, base: Any) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "value": repr(params[name]) if name in params else None,
-            "base": repr(base[name]) if base is not None and name in base else None,
+            "value": _literal(params[name]) if name in params else None,
+            "base": _literal(base[name]) if base is not None and name in base else None,
             "differs": base is not None and _differs(params, base, name),
         }
         for name in names
     ]
+
+
+def _literal(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= VALUE_LETTERS else text[: VALUE_LETTERS - 1] + "…"
 
 
 def _differs(params: Metrics, base: Metrics, name: str) -> bool:
@@ -401,6 +422,11 @@ def reports(found: Trial, metric: str) -> dict[str, Any] | None:
         else None,
         "chart": drawn,
     }
+
+
+def ending(text: str, length: int) -> str:
+    """The end of a long text, which is where a traceback says what went wrong."""
+    return text if len(text) <= length else "…" + text[1 - length :]
 
 
 def whole(text: str | None, otherwise: int) -> int:

@@ -127,6 +127,7 @@ WORDS = {
     "failures.head": "{failed} of {n} trials failed, in {groups}.",
     "failures.part": "Looked at: the {n} latest failures.",
     "failures.shared": "All of them have {values}, and none of {n} good trials has.",
+    "failures.more": "{n} more kinds of failure were rarer.",
     "failures.first": "first",
     "failures.last": "last",
     "failures.trace": "Traceback of trial {number}",
