@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -82,4 +83,5 @@ def studio(
     click.echo("Ctrl-C ends the studio; studies go on.", err=True)
     if not no_browser and door.is_local:
         open_browser(opened.owner_url)
-    opened.run()
+    with suppress(KeyboardInterrupt):  # which is how it ends
+        opened.run()
