@@ -100,6 +100,9 @@ def head(shelf: Shelf, shown: Shown) -> dict[str, Any]:
         else say("study.progress.open", ended=f"{shown.ended:,}"),
         "share": None if not total else min(1.0, shown.ended / total),
         "budget": budgeted(shown.spec.budget),
+        "why": None
+        if found["word"] == "complete" and total is not None and shown.ended >= total
+        else found["why"],
         "running": found["word"] == "running",
         "resume": found["word"] in (PAUSED, "stopped", "interrupted", "open"),
         "first_failure": _first_failure(shown.trial(int(failed[0]))) if all_failed else None,

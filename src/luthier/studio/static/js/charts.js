@@ -120,17 +120,15 @@ function curve(data) {
   return {
     ...shape,
     grid: { ...shape.grid, top: 14 },
-    xAxis: axis(say(folds ? "trial.fold" : "trial.step"), {
-      minInterval: 1,
-      scale: true,
-      ...(folds && { min: data.points[0][0] - 0.5, max: data.points.at(-1)[0] + 0.5, interval: 1, splitLine: { show: false }, axisLabel: { showMinLabel: false, showMaxLabel: false, color: token("--soft") } }),
-    }),
+    xAxis: axis(say(folds ? "trial.fold" : "trial.step"), folds
+      ? { type: "category", data: data.points.map(([fold]) => String(fold)), splitLine: { show: false } }
+      : { minInterval: 1, scale: true }),
     yAxis: axis(data.metric, { scale: true, nameGap: 52, axisLabel: { color: token("--soft"), formatter: short } }),
     series: [{
       type: folds ? "scatter" : "line",
       symbolSize: folds ? 10 : 5,
       showSymbol: folds || data.points.length < 60,
-      data: data.points,
+      data: folds ? data.points.map(([fold, value]) => [String(fold), value]) : data.points,
       itemStyle: { color: token("--dot") },
       lineStyle: { color: token("--accent"), width: 2 },
       markLine: data.mean === null ? undefined : {
