@@ -139,8 +139,9 @@ class Columns:
             loss = self.problem.objective.sign * self.values[finished]
             fine = self.feasible[finished] & ~np.isnan(loss)
         first = int(np.argmax(fine)) if fine.any() else len(finished)
-        before, after = np.where(np.isnan(loss), np.inf, loss)[:first], np.where(fine, loss, np.inf)[first:]
-        return np.concatenate([_records(before), first + _records(after)])
+        return np.concatenate(
+            [_records(loss[:first]), first + _records(np.where(fine, loss, np.nan)[first:])]
+        )
 
     def ended_by(self, cursor: int) -> int:
         """How many trials had ended at a cursor, and have not changed since."""
@@ -157,9 +158,7 @@ class Columns:
 
 
 def _records(losses: Floats) -> Numbers:
-    """Where a running minimum falls."""
-    if not len(losses):
-        return np.empty(0, np.intp)
-    lowest = np.minimum.accumulate(losses)
-    falls = np.concatenate([[lowest[0] < np.inf], lowest[1:] < lowest[:-1]])
-    return np.flatnonzero(falls)
+    """Where a running minimum begins and falls; NaN takes no part."""
+    lowest = np.concatenate([[np.nan], np.fmin.accumulate(losses)]) if len(losses) else np.full(1, np.nan)
+    before, now = lowest[:-1], lowest[1:]
+    return np.flatnonzero((now < before) | (np.isnan(before) & ~np.isnan(now)))
