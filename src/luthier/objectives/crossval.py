@@ -271,8 +271,9 @@ class CrossValidation:
 
     def __call__(self, trial: Context) -> dict[str, float]:
         """Fit and score every fold; the mean of every score."""
-        fidelity, amount = self._fidelity, trial.fidelity
-        params, folds, rows = trial.params, self.folds, None
+        fidelity, folds, rows = self._fidelity, self.folds, None
+        params = self.in_full(trial.params)
+        amount = None if fidelity is None else trial.fidelity
         if fidelity is not None and amount is not None and not fidelity.full(amount):
             if fidelity.name == FOLDS:
                 folds = int(amount)
@@ -280,8 +281,6 @@ class CrossValidation:
                 rows = amount / fidelity.high
             else:
                 params = {**params, fidelity.name: amount}
-        elif fidelity is not None and fidelity.name not in (FOLDS, ROWS):
-            params = self.in_full(params)
         return over_folds(trial, folds, partial(self._fold, params, share=rows), self.predictions)
 
     def in_full(self, params: Params) -> Params:

@@ -55,7 +55,7 @@ class Race:
 
     confidence: float = 0.975
     prior_df: float = 8.0
-    startup: int = 4
+    startup: int = 3
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.confidence < 1:
@@ -66,7 +66,7 @@ class Race:
             raise InvalidStudy(f"prior_df is {self.prior_df!r}. Use a number above 0, as in prior_df=8.")
         if isinstance(self.startup, bool) or not isinstance(self.startup, int) or self.startup < 2:
             raise InvalidStudy(
-                f"startup is {self.startup!r}. Use a whole number of at least 2, as in startup=4."
+                f"startup is {self.startup!r}. Use a whole number of at least 2, as in startup=3."
             )
 
     def judge(self, trial: Trial, history: History) -> str | None:
