@@ -29,7 +29,11 @@ class JobContext:
     """The `trial` that an objective receives."""
 
     def __init__(
-        self, job: Job, send: Send, scratch: str | None = None, told: Callable[[], str | None] = lambda: None,
+        self,
+        job: Job,
+        send: Send,
+        scratch: str | None = None,
+        told: Callable[[], str | None] = lambda: None,
         amounts: bool = True,
     ) -> None:
         self._job = job
