@@ -639,12 +639,13 @@ class Study:
         report; an exception makes it a failed trial, and goes on; an interrupt gives the trial back.
         """
         trial = self.ask()
+        before = sys.exception()
         try:
             yield trial
         except Stop as stop:
             self._asker.tell(trial, Stopped(str(stop)))
         except Exception as error:
-            if (wrapped := stop_behind(error)) is not None:
+            if (wrapped := stop_behind(error, before)) is not None:
                 self._asker.tell(trial, Stopped(str(wrapped)))
                 return
             self._asker.tell(trial, Failed(f"{type(error).__name__}: {error}", traceback.format_exc()))

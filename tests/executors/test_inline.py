@@ -2,9 +2,10 @@ import threading
 
 import pytest
 
-from luthier.executors import Ended, Executor, Inline, Job, Reported
+from luthier.errors import Stop
+from luthier.executors import Ended, Executor, Inline, Job, Reported, worker
 from luthier.objectives import Context
-from luthier.study import Stopped
+from luthier.study import Failed, Stopped
 from luthier.testing.executors import ExecutorContract, job, until_end
 
 
@@ -66,3 +67,25 @@ def test_an_objective_left_behind_ends_at_its_next_report() -> None:
     go_on.set()
     thread[0].join(10.0)
     assert not thread[0].is_alive()
+
+
+def test_a_stop_that_is_still_being_handled_when_a_trial_begins_is_not_its_own() -> None:
+    """As CatBoost leaves one behind when it is stopped by its callback."""
+
+    def failing(trial: Context) -> float:
+        raise ValueError("no such luck")
+
+    def wrapping(trial: Context) -> float:
+        try:
+            raise Stop("enough")
+        except Stop as stop:
+            raise RuntimeError("the library's own") from stop
+
+    try:
+        raise Stop("of an earlier trial")
+    except Stop:
+        failed = worker.run(failing, job(0), "loss", lambda report: None)
+        wrapped = worker.run(wrapping, job(1), "loss", lambda report: None)
+    assert isinstance(failed, Failed)
+    assert failed.error == "ValueError: no such luck"
+    assert wrapped == Stopped("enough")

@@ -241,7 +241,7 @@ def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:
         """
         import json, os, subprocess, sys, threading
         from luthier.executors import Processes
-        from luthier.testing.executors import job, until_report
+        from luthier.testing.executors import job
 
         def train(trial):
             child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(1000)"])
@@ -254,7 +254,10 @@ def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:
         with Processes(3).open(train, "loss") as pool:
             pool.submit(job(0))
             pool.submit(job(1))
-            pids = [*until_report(pool).metrics.values(), *until_report(pool).metrics.values()]
+            said = []
+            while len(said) < 2:  # both may come at once
+                said += pool.events(10)
+            pids = [pid for event in said for pid in event.report.metrics.values()]
             print(json.dumps([pids, pool._setup.scratch]), flush=True)
             pool.events(1000)
         """,

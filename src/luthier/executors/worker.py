@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -142,17 +143,18 @@ def run(
     with the reason once the trial has been told to end.
     """
     context = JobContext(job, send, scratch, told, amounts=not getattr(task, "reports_folds", False))
+    before = sys.exception()
     try:
         return Completed(metrics_of(task(context), (objective,)))
     except BaseException as error:  # every end of an objective is an outcome
-        return outcome_of(error)
+        return outcome_of(error, before)
     finally:
         context.end()
 
 
-def outcome_of(error: BaseException) -> Outcome:
-    """What it means that an objective raised `error`."""
-    stop = stop_behind(error)
+def outcome_of(error: BaseException, before: BaseException | None = None) -> Outcome:
+    """What it means that an objective raised `error`; `before` is what was being handled when it began."""
+    stop = stop_behind(error, before)
     if stop is not None:
         return Stopped(str(stop) or "the objective stopped itself")
     if isinstance(error, CommandFailed):
@@ -193,9 +195,14 @@ def _report(step: int, metrics: Mapping[str, float] | None, more: Mapping[str, f
     return Report(int(step), {str(name): number(value, name) for name, value in said.items()})
 
 
-def stop_behind(error: BaseException) -> Stop | None:
-    """The Stop that was raised, or that a library wrapped in an error of its own."""
+def stop_behind(error: BaseException, before: BaseException | None = None) -> Stop | None:
+    """The Stop that was raised, or that a library wrapped in an error of its own; not one from `before`, what was being handled when
+    the objective began: CatBoost leaves an earlier trial's there for ever.
+    """
     seen: set[int] = set()
+    while before is not None and id(before) not in seen:
+        seen.add(id(before))
+        before = before.__cause__ or before.__context__
     link: BaseException | None = error
     while link is not None and id(link) not in seen:
         if isinstance(link, Stop):

@@ -29,7 +29,7 @@ from luthier.space import Params, Scalar
 from luthier.study import Fidelity, Problem, Proposal, State, Trial
 
 SEARCHES: dict[str, type[Algorithm]] = {
-    "auto": Auto,
+    "auto": GP,
     "random": Random,
     "sobol": Sobol,
     "grid": Grid,
@@ -89,6 +89,8 @@ def searching(by: str | Algorithm) -> Algorithm:
         raise UnknownName(
             f"by is {by!r}, which is no algorithm. Use 'random', 'gp' or an algorithm, as in by=GP()."
         )
+    if isinstance(by, Auto):
+        return GP()  # its model, which does not decide how far to train
     if pauses(by):
         raise InvalidStudy(
             f"by is {by!r}, which decides itself how far to train. Use it alone, or one that only proposes points: 'random', 'gp'."
