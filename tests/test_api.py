@@ -444,10 +444,11 @@ def test_ctrl_c_waits_for_running_trials_and_twice_does_not(store: str, signals:
     with subprocess.Popen(
         [sys.executable, "-c", INTERRUPTED, store], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        ended = 0
-        while not ended:  # a trial has ended, others run
+        going = False
+        while not going:  # a trial has ended, and the one after it has begun
             with suppress(StoreError):  # not there yet
-                ended = lt.load("int", store).history.ended
+                history = lt.load("int", store).history
+                going = history.ended > 0 and history.counts[State.RUNNING] == 2
         for _ in range(signals):
             os.kill(process.pid, signal.SIGINT)
             time.sleep(0.2)
