@@ -89,13 +89,13 @@ def forecast(history: History, trials: int) -> Forecast | None:
         return None
     process = Process(problem, GP())
     process.tell(known)
+    points = [trial.params for trial in known if math.isfinite(_loss(trial, problem))]
     gains = []
     with one_thread():
         for slot in TRANSFORMS:  # each is the better one somewhere, as in `predict`
             belief = process.belief(slot) if len(known) >= 2 else None
             if belief is None:
                 return None
-            points = [known[i].params for i in _told(known, problem)]
             gains.append(_gains(process, belief, points, min(trials, FORESEEN)))
     pooled = np.concatenate(gains)
     return Forecast(trials, float(pooled.mean()), float(pooled.std()))
@@ -115,11 +115,6 @@ def _gains(process: Process, belief: Belief, points: Sequence[Params], count: in
     drawn = posterior.drawn(codes.features(top), DRAWS, rng).min(axis=1)
     now = _losses_at(belief, lowest)
     return now - np.array([_losses_at(belief, z) for z in np.minimum(drawn, lowest)])
-
-
-def _told(known: Sequence[Trial], problem: Problem) -> list[int]:
-    """Which of the trials the model has a value of."""
-    return [i for i, trial in enumerate(known) if math.isfinite(_loss(trial, problem))]
 
 
 def least(problem: Problem, budget: Budget) -> int:

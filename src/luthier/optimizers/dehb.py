@@ -39,7 +39,7 @@ from luthier.optimizers.rungs import (
 from luthier.optimizers.thaw import fidelity_of
 from luthier.optimizers.wrap import TRIES, Merit, noisy, one_objective, usable
 from luthier.space import Params
-from luthier.study import Problem, Proposal, Trial
+from luthier.study import Problem, Proposal, Trial, is_number
 
 Floats = NDArray[np.float64]
 
@@ -63,7 +63,7 @@ class DEHB:
     def __post_init__(self) -> None:
         checked_factor(self.factor)
         for name, value, most in (("F", self.F, 2.0), ("CR", self.CR, 1.0)):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
+            if not (is_number(value) and 0 < value <= most):
                 raise InvalidStudy(f"{name} is {value!r}. Use a number above 0 and up to {most:g}.")
 
     def start(self, problem: Problem) -> Optimizer:

@@ -42,7 +42,7 @@ from luthier.optimizers.rungs import (
 )
 from luthier.optimizers.thaw import fidelity_of
 from luthier.optimizers.wrap import at_least, one_objective, usable
-from luthier.study import Problem, Proposal, Trial
+from luthier.study import Problem, Proposal, Trial, is_number
 
 HOLDS_ALGORITHM = {"holds": "algorithm"}
 """`field(metadata=HOLDS_ALGORITHM)` for an algorithm in another one: written by name, and made again from that (luthier.plugins)."""
@@ -177,11 +177,7 @@ class BOHB:
 
     def __post_init__(self) -> None:
         checked_factor(self.factor)
-        if (
-            isinstance(self.share, bool)
-            or not isinstance(self.share, int | float)
-            or not 0 <= self.share <= 1
-        ):
+        if not (is_number(self.share) and 0 <= self.share <= 1):
             raise InvalidStudy(
                 f"share is {self.share!r}. Use a number from 0 to 1: how many points are random."
             )

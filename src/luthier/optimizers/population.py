@@ -21,7 +21,7 @@ from luthier.optimizers.quasirandom import SobolPoints
 from luthier.optimizers.thaw import fidelity_of
 from luthier.optimizers.wrap import Merit, at_least, merit, one_objective, usable
 from luthier.space import Choice, Float, Int, Params, Scalar, Space, same
-from luthier.study import Fidelity, Problem, Proposal, State, Trial
+from luthier.study import Fidelity, Problem, Proposal, State, Trial, is_number
 
 INTERVALS = 10
 """So many intervals make a full training, where nothing is said."""
@@ -56,7 +56,7 @@ class PBT:
                 f"resample is {self.resample!r}. Use a probability from 0 to 1, as in resample=0.25."
             )
         object.__setattr__(self, "factors", tuple(self.factors))
-        if not self.factors or not all(_is_number(f) and f > 0 for f in self.factors):
+        if not self.factors or not all(is_number(f) and f > 0 for f in self.factors):
             raise InvalidStudy(f"factors is {self.factors!r}. Use numbers above 0, as in factors=(0.8, 1.2).")
 
     def total(self, problem: Problem) -> int:
@@ -77,11 +77,11 @@ class PBT:
 def check(population: int, interval: float | None, quantile: float, burn_in: float) -> None:
     """Raise InvalidStudy for settings of a population that mean nothing."""
     at_least(2, population=population)
-    if interval is not None and not (_is_number(interval) and interval > 0):
+    if interval is not None and not (is_number(interval) and interval > 0):
         raise InvalidStudy(f"interval is {interval!r}. Use a number of units of the fidelity above 0.")
-    if not (_is_number(quantile) and 0 < quantile <= 0.5):
+    if not (is_number(quantile) and 0 < quantile <= 0.5):
         raise InvalidStudy(f"quantile is {quantile!r}. Use a share above 0 and up to 0.5.")
-    if not (_is_number(burn_in) and burn_in >= 0):
+    if not (is_number(burn_in) and burn_in >= 0):
         raise InvalidStudy(f"burn_in is {burn_in!r}. Use a number of units of the fidelity, from 0.")
 
 
@@ -374,7 +374,3 @@ def _changes(before: Params, after: Params) -> str:
 
 def _short(value: Scalar) -> str:
     return f"{value:.4g}" if isinstance(value, float) else repr(value)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from luthier.errors import InvalidStudy
-from luthier.stopping.settings import is_number, judged, metric_of, objective_of, rhythm
+from luthier.stopping.settings import judged, metric_of, objective_of, rhythm
 from luthier.stopping.tracks import BestOf, behind, field_of, nth
-from luthier.study import Goal, History, Problem, Trial
+from luthier.study import Goal, History, Problem, Trial, is_number
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from luthier.errors import InvalidStudy
 from luthier.stopping.base import HOLDS_POLICIES, Checking, Foreseeing, StoppingPolicy
-from luthier.stopping.settings import is_number, judged, metric_of, number, objective_of, whole
+from luthier.stopping.settings import judged, metric_of, number, objective_of, whole
 from luthier.stopping.tracks import field_of
-from luthier.study import Goal, History, Metrics, Problem, State, Trial
+from luthier.study import Goal, History, Metrics, Problem, State, Trial, is_number
 
 
 @dataclass(frozen=True, slots=True)

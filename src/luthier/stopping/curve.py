@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from luthier.errors import InvalidStudy
 from luthier.stopping.halving import end_of_training
 from luthier.stopping.percentile import first_after
-from luthier.stopping.settings import is_number, judged, metric_of, number, objective_of, rhythm, whole
+from luthier.stopping.settings import judged, metric_of, number, objective_of, rhythm, whole
 from luthier.stopping.tracks import Track, field_of
-from luthier.study import Goal, History, Problem, Trial
+from luthier.study import Goal, History, Problem, Trial, is_number
 
 POWERS = np.array([0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0])
 

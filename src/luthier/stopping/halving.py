@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from luthier.errors import InvalidStudy
-from luthier.stopping.settings import is_number, judged, metric_of, number, objective_of, whole
+from luthier.stopping.settings import judged, metric_of, number, objective_of, whole
 from luthier.stopping.tracks import Field, Since, Track, behind, field_of
-from luthier.study import Fidelity, Goal, History, Problem, Trial
+from luthier.study import Fidelity, Goal, History, Problem, Trial, is_number
 
 FIRST = 6
 """The first rung is at this part of a full training: earlier ranks say little of the final ones."""

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from luthier.errors import InvalidStudy
-from luthier.study import Goal, Objective, Problem
+from luthier.study import Goal, Objective, Problem, is_number
 
 
 def whole(name: str, value: object, at_least: int) -> None:
@@ -21,11 +21,6 @@ def number(name: str, value: Any, remedy: str, *, low: float = -math.inf, high: 
     """Refuse what is no number from `low` to `high`; `remedy` says what is."""
     if not is_number(value) or not low <= value <= high:
         raise InvalidStudy(f"{name} is {value!r}. Use {remedy}.")
-
-
-def is_number(value: Any) -> bool:
-    """Whether it is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def rhythm(interval: int, delay: int) -> None:

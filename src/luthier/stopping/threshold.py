@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from luthier.errors import InvalidStudy
 from luthier.stopping.percentile import first_after
-from luthier.stopping.settings import is_number, judged, metric_of, rhythm
-from luthier.study import History, Problem, Trial
+from luthier.stopping.settings import judged, metric_of, rhythm
+from luthier.study import History, Problem, Trial, is_number
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,17 @@
 
 from luthier.study.history import History
 from luthier.study.schedule import Schedule, Stretch, schedule_of
-from luthier.study.spec import Budget, Constraint, Fidelity, Goal, Named, Objective, Problem, StudySpec
+from luthier.study.spec import (
+    Budget,
+    Constraint,
+    Fidelity,
+    Goal,
+    Named,
+    Objective,
+    Problem,
+    StudySpec,
+    is_number,
+)
 from luthier.study.trial import (
     Completed,
     Failed,
@@ -41,4 +51,5 @@ __all__ = [
     "StudySpec",
     "Trial",
     "schedule_of",
+    "is_number",
 ]

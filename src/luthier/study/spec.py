@@ -83,11 +83,11 @@ class Fidelity:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
             raise InvalidStudy(f"the fidelity's name is {self.name!r}. Name what is counted: 'epochs'.")
-        if not (_finite(self.low) and _finite(self.high) and 0 < self.low <= self.high):
+        if not (is_number(self.low) and is_number(self.high) and 0 < self.low <= self.high):
             raise InvalidStudy(
                 f"the fidelity {self.name!r} goes from {self.low} to {self.high}. Use 0 < low <= high."
             )
-        if not (_finite(self.factor) and self.factor > 1):
+        if not (is_number(self.factor) and self.factor > 1):
             raise InvalidStudy(
                 f"the fidelity {self.name!r} grows by the factor {self.factor!r}. Use a number above 1, as in factor=3."
             )
@@ -149,11 +149,11 @@ class Budget:
     deadline: float | None = None
 
     def __post_init__(self) -> None:
-        if self.until not in (None, "noise") and not (_finite(self.until) and float(self.until) > 0):
+        if self.until not in (None, "noise") and not (is_number(self.until) and float(self.until) > 0):
             raise InvalidStudy(
                 f"until is {self.until!r}. Use 'noise', a gain above 0 that is too little, or leave it out."
             )
-        if self.cost is not None and not (_finite(self.cost) and self.cost > 0):
+        if self.cost is not None and not (is_number(self.cost) and self.cost > 0):
             raise InvalidStudy(
                 f"the cost is {self.cost!r}. Use a number above 0, as in cost={{'seconds': 3600}}."
             )
@@ -161,7 +161,7 @@ class Budget:
             raise InvalidStudy(
                 f"the cost is counted in {self.currency!r}. Name a metric that trials return, or 'seconds'."
             )
-        if self.deadline is not None and not _finite(self.deadline):
+        if self.deadline is not None and not is_number(self.deadline):
             raise InvalidStudy(f"the deadline is {self.deadline!r}. Use seconds since 1970.")
         for name in ("trials", "failures"):
             value = getattr(self, name)
@@ -268,5 +268,6 @@ class StudySpec:
         return int.from_bytes(blake2b(f"{self.seed}/{number}".encode(), digest_size=4).digest()) >> 1
 
 
-def _finite(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Whether it is a finite number, and no truth value."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
