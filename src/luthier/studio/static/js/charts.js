@@ -39,110 +39,7 @@ function frame() {
 
 const short = (value) => Number(value).toPrecision(5).replace(/\.?0+($|e)/, "$1");
 
-function best(data) {
-  const [low, high] = data.scale;
-  const room = 0.04 * (high - low);
-  const line = data.line.map(([x, y, n]) => [x, y, n]);
-  if (line.length) line.push([data.ended, line.at(-1)[1], line.at(-1)[2]]);
-  const series = [];
-  if (data.density) {
-    const [across, up] = data.cells;
-    const most = Math.max(...data.density.map((cell) => cell[2]));
-    const width = data.ended / across;
-    const height = (high - low) / up;
-    series.push({
-      name: say("best.label.density"),
-      type: "custom",
-      silent: true,
-      z: 1,
-      itemStyle: { color: token("--heat-1") },
-      data: data.density,
-      encode: { x: -1, y: -1 },
-      renderItem: (_, api) => {
-        const [x, y, n] = [api.value(0), api.value(1), api.value(2)];
-        const from = api.coord([x * width, low + (y + 1) * height]);
-        const to = api.coord([(x + 1) * width, low + y * height]);
-        return {
-          type: "rect",
-          shape: { x: from[0], y: from[1], width: to[0] - from[0] + 0.5, height: to[1] - from[1] + 0.5 },
-          style: { fill: token("--heat-1"), opacity: 0.08 + 0.62 * Math.sqrt(n / most) },
-        };
-      },
-    });
-  }
-  series.push({
-    name: say("best.label.trial"),
-    type: "scatter",
-    symbolSize: data.dots.length > 500 ? 4 : 7,
-    itemStyle: { color: token("--dot"), opacity: data.dots.length > 500 ? 0.6 : 0.85 },
-    data: data.dots,
-    z: 2,
-  });
-  series.push({
-    name: say("best.label.best"),
-    type: "line",
-    step: "end",
-    showSymbol: data.line.length < 60,
-    symbolSize: 5,
-    lineStyle: { width: 2, color: token("--accent") },
-    itemStyle: { color: token("--accent") },
-    data: line,
-    z: 3,
-  });
-  if (data.failed.length) {
-    const floor = data.goal === "max" ? low - room : high + room;
-    series.push({
-      name: say("best.label.failed"),
-      type: "scatter",
-      symbol: "path://M0,0L10,10M10,0L0,10",
-      symbolSize: 7,
-      itemStyle: { color: "transparent", borderColor: token("--bad"), borderWidth: 1.5 },
-      data: data.failed.map(([x, n]) => [x, floor, n, true]),
-      z: 2,
-    });
-  }
-  const shape = frame();
-  shape.tooltip.formatter = ({ value }) =>
-    value[3] ? `#${value[2]}  ${say("best.label.failed")}` : `#${value[2]}  ${data.metric} ${short(value[1])}`;
-  return {
-    ...shape,
-    xAxis: axis(say("best.label.x"), { min: 0, max: Math.max(1, data.ended), minInterval: 1 }),
-    yAxis: axis(data.metric, { min: low - room, max: high + room, nameGap: 52, axisLabel: { color: token("--soft"), formatter: short, showMinLabel: false, showMaxLabel: false } }),
-    series,
-  };
-}
-
-function curve(data) {
-  const folds = data.kind === "folds";
-  const shape = frame();
-  shape.legend.show = false;
-  shape.tooltip.formatter = ({ value }) => `${say(folds ? "trial.fold" : "trial.step")} ${value[0]}: ${short(value[1])}`;
-  return {
-    ...shape,
-    grid: { ...shape.grid, top: 14 },
-    xAxis: axis(say(folds ? "trial.fold" : "trial.step"), folds
-      ? { type: "category", data: data.points.map(([fold]) => String(fold)), splitLine: { show: false } }
-      : { minInterval: 1, scale: true }),
-    yAxis: axis(data.metric, { scale: true, nameGap: 52, axisLabel: { color: token("--soft"), formatter: short } }),
-    series: [{
-      type: folds ? "scatter" : "line",
-      symbolSize: folds ? 10 : 5,
-      showSymbol: folds || data.points.length < 60,
-      data: folds ? data.points.map(([fold, value]) => [String(fold), value]) : data.points,
-      itemStyle: { color: token("--dot") },
-      lineStyle: { color: token("--accent"), width: 2 },
-      markLine: data.mean === null ? undefined : {
-        silent: true,
-        symbol: "none",
-        label: { formatter: short(data.mean), color: token("--ink"), position: "insideEndTop" },
-        lineStyle: { color: token("--accent") },
-        data: [{ yAxis: data.mean }],
-      },
-    }],
-  };
-}
-
-const kinds = { best, curve };
+const tools = { axis, frame, token, say, short };
 
 class Chart {
   constructor(box) {
@@ -157,6 +54,7 @@ class Chart {
     this.busy = true;
     this.stale = false;
     try {
+      this.kind ??= await import(this.box.dataset.chart);
       const answer = await fetch(this.box.dataset.src, { cache: "no-cache" });
       if (!answer.ok) throw new Error(await answer.text());
       const version = answer.headers.get("etag");
@@ -178,7 +76,7 @@ class Chart {
 
   draw() {
     if (!this.data) return;
-    this.box.toggleAttribute("data-empty", !(this.data.ended ?? this.data.steps));
+    this.box.toggleAttribute("data-empty", this.data.empty ?? !(this.data.ended ?? this.data.steps));
     if ("empty" in this.box.dataset) return;
     if (!this.chart) {
       this.box.textContent = "";
@@ -187,7 +85,7 @@ class Chart {
         if (this.box.dataset.trial && value?.[2] !== undefined) location.href = this.box.dataset.trial + value[2];
       });
     }
-    this.chart.setOption(kinds[this.box.dataset.chart](this.data), { notMerge: true });
+    this.chart.setOption(this.kind.draw(this.data, tools), { notMerge: true });
     performance.mark("luthier-chart");
   }
 }

@@ -1,4 +1,4 @@
-"""Everything the studio says in English, in one place, by key."""
+"""What every page says, and the pages of studies and trials."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ WORDS = {
     "title": "Luthier studio",
     "skip": "Skip to the content",
     "studies": "Studies",
+    "nav": "Pages",
     "readonly": "read-only",
     "readonly.why": "This studio was opened to look only. Start it without --read-only, or use the owner's address, to change something.",
     "logout": "Sign out",
@@ -174,8 +175,3 @@ WORDS |= {
     "ago.now": "just now",
     "ago": "{time} ago",
 }
-
-
-def say(key: str, **values: object) -> str:
-    """A text by its key, with values put in."""
-    return WORDS[key].format(**values) if values else WORDS[key]

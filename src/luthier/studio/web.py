@@ -1,0 +1,83 @@
+"""What the sections of the studio share: how a request is read, and how it is answered."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, quote
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from luthier.errors import LuthierError
+from luthier.studio.words import say
+
+MOST_BYTES = 64_000
+"""No form of ours is longer, but for those that say so."""
+Answer = Callable[[Request], Response | Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A page that others lead to: its address, or the end of it, and the key of its name."""
+
+    path: str
+    word: str
+
+
+def get(path: str, answer: Answer) -> Route:
+    """An address that shows something."""
+    return Route(path, answer, methods=["GET"])
+
+
+def post(path: str, answer: Answer) -> Route:
+    """An address that changes something."""
+    return Route(path, answer, methods=["POST"])
+
+
+def may(request: Request) -> bool:
+    """Whether whoever asks may change something."""
+    return request.scope.get("role") == "owner"
+
+
+def see(url: str) -> RedirectResponse:
+    """After something was done: look at that page."""
+    return RedirectResponse(url, 303)
+
+
+def path_of(*parts: str) -> str:
+    """An address of these parts, whatever is in them."""
+    return "".join(f"/{quote(part, safe='')}" for part in parts)
+
+
+def numbers(request: Request, version: str, make: Callable[[], dict[str, Any]]) -> Response:
+    """A chart's numbers, unless the page has these already."""
+    tag = f'W/"{version}"'
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers={"etag": tag})
+    return JSONResponse(make(), headers={"etag": tag, "cache-control": "no-cache"})
+
+
+async def form_of(request: Request) -> dict[str, str]:
+    """The fields of a form, the last of each name."""
+    read = bytearray()
+    async for part in request.stream():
+        read += part
+        if len(read) > MOST_BYTES:
+            raise HTTPException(413, say("refused.large", most=f"{MOST_BYTES:,}"))
+    try:
+        fields = parse_qs(read.decode(), keep_blank_values=True, max_num_fields=100)
+    except ValueError:
+        raise HTTPException(422, say("refused.missing")) from None
+    return {name: values[-1] for name, values in fields.items()}
+
+
+def report(error: Exception) -> None:
+    """Tell whoever started the studio what went wrong, unless it is said on purpose."""
+    if not isinstance(error, LuthierError):
+        traceback.print_exception(error, file=sys.stderr)
