@@ -21,8 +21,16 @@ has_libgomp() { # the LightGBM wheel for Linux does not bring its own
     return 1
 }
 
+has_chromium() {
+    for name in chromium chromium-browser google-chrome google-chrome-stable; do
+        command -v "$name" >/dev/null 2>&1 && return 0
+    done
+    return 1
+}
+
 has_postgres || missing="$missing postgresql"
 has_libgomp || missing="$missing libgomp1"
+has_chromium || missing="$missing chromium"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
