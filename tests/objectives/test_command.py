@@ -451,8 +451,8 @@ def pids_in(log: str) -> list[int]:
 
 
 def is_gone(pid: int) -> bool:
-    """Whether it has ended, or will within two seconds."""
-    end = monotonic() + 2
+    """Whether it has ended, or will within ten seconds."""
+    end = monotonic() + 10
     while monotonic() < end:
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
