@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 import luthier as lt
+from luthier.serving.door import Door
 from luthier.space import Scalar
 from luthier.store.base import Store
 from luthier.store.url import open_store
-from luthier.studio.serve import Door, Opened, open_studio
+from luthier.studio.serve import Opened, open_studio
 from luthier.study import (
     Budget,
     Completed,

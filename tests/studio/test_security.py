@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 import luthier as lt
 from luthier.errors import InvalidStudy
-from luthier.studio.guard import Keys
-from luthier.studio.serve import Door
+from luthier.serving.door import Door, Keys
 from luthier.study import Failed, Objective, Problem, Proposal, Record, Report
 from tests.studio.conftest import Book, Served
 

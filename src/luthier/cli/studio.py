@@ -63,7 +63,8 @@ def studio(
     from luthier.errors import MissingExtra
 
     try:
-        from luthier.studio.serve import Door, open_browser, open_studio
+        from luthier.serving.door import Door
+        from luthier.studio.serve import open_browser, open_studio
     except ImportError as error:
         package = (error.name or "").partition(".")[0]
         if package not in ("starlette", "uvicorn", "jinja2", "markupsafe"):
