@@ -21,7 +21,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
 
 from luthier.errors import LuthierError, StudyNotFound
-from luthier.studio.guard import Guard, Keys
+from luthier.serving.door import Keys
+from luthier.studio.frame import CHOICES, Frame, chosen
+from luthier.studio.guard import Guard
 from luthier.studio.looking import Shelf, Shown
 from luthier.studio.static import asset, stamp
 from luthier.studio.studies import Studies
@@ -90,6 +92,7 @@ class Studio:
             "may": may(request),
             "signed_in": request.scope.get("role") is not None,
             "here": request.url.path,
+            "browser": {name: chosen(request, name) for name in CHOICES},
         }
         text = self._pages.get_template(template).render(**about, **values)
         return HTMLResponse(text, status)
@@ -164,7 +167,7 @@ class Studio:
 
     def app(self) -> ASGIApp:
         """The whole of it, guarded."""
-        sections = (Studies(self),)
+        sections = (Studies(self), Frame(self))
         routes = [
             *(route for section in sections for route in section.routes()),
             Route("/login", self.login, methods=["GET", "POST"]),

@@ -1,44 +1,8 @@
-"""What every page says, and the pages of studies and trials."""
+"""What the pages of studies and trials say."""
 
 from __future__ import annotations
 
 WORDS = {
-    # Every page
-    "title": "Luthier studio",
-    "skip": "Skip to the content",
-    "studies": "Studies",
-    "nav": "Pages",
-    "readonly": "read-only",
-    "readonly.why": "This studio was opened to look only. Start it without --read-only, or use the owner's address, to change something.",
-    "logout": "Sign out",
-    "live.on": "live",
-    "live.off": "not live: this page shows how things were when it was loaded",
-    "live.away": "reconnecting… last news {at}",
-    "live.gone": "The studio does not answer any more, or it was started anew. Open the address it printed.",
-    "live.trouble": "the store does not answer: {error}",
-    "panel.failed": "This part cannot be shown: {error}",
-    "panel.retry": "Try again",
-    "noscript": "Without JavaScript this page is complete, but charts are tables and nothing updates by itself.",
-    "table": "As a table",
-    "chart.failed": "The chart cannot be drawn: {error}. Its numbers are in the table.",
-    "back": "Back to the study",
-    "none": "–",
-    # Signing in
-    "login.title": "Sign in",
-    "login.how": "Open the address that `luthier studio` printed; it ends in a token. Or paste the token here.",
-    "login.token": "Token",
-    "login.go": "Sign in",
-    "login.wrong": "That is not the token of this studio. It was printed where the studio was started; a studio that is started again has another one.",
-    # Refusals
-    "refused.title": "Not possible",
-    "refused.host": "This studio does not go by that name. Open it by the address that it printed, or start it with --allow-host NAME.",
-    "refused.foreign": "This request does not come from a page of this studio, so it changes nothing.",
-    "refused.token": "Open the address that `luthier studio` printed: it ends in a token.",
-    "refused.viewer": "You may look at studies here, but not change them.",
-    "refused.large": "That is more than {most} bytes, and no form here needs so many.",
-    "refused.missing": "There is no page here.",
-    "refused.broken": "Something went wrong in the studio. What it was is written where it was started.",
-    "refused.method": "This address does something else: see the page it belongs to.",
     # The list of studies
     "list.empty": "No studies in {place} yet.",
     "list.begin": "A study with a name is kept there, and appears here by itself while it runs:",
@@ -162,9 +126,8 @@ WORDS = {
 }
 
 SCRIPT = (
-    "live.on", "live.off", "live.away", "live.gone", "live.trouble", "chart.failed", "best.label.x", "best.label.best",
-    "best.label.trial", "best.label.failed", "best.label.density", "trial.step", "trial.fold", "announce.best",
-    "announce.state", "announce.failed", "ago.now", "ago",
+    "best.label.x", "best.label.best", "best.label.trial", "best.label.failed", "best.label.density", "trial.step", "trial.fold",
+    "announce.best", "announce.state", "announce.failed",
 )  # fmt: skip
 """What scripts say; the page hands it to them."""
 
@@ -172,6 +135,4 @@ WORDS |= {
     "announce.best": "New best: {best}.",
     "announce.state": "The study is {state}.",
     "announce.failed": "{n} trials failed.",
-    "ago.now": "just now",
-    "ago": "{time} ago",
 }

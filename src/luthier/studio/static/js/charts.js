@@ -4,7 +4,20 @@
 import { say } from "./words.js";
 
 const drawn = new Map();
-const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+// A token is light-dark(...): which of the two it is is known where it is used, and the canvas makes a #rrggbb of any colour.
+const probe = document.createElement("i");
+probe.hidden = true;
+document.body.append(probe);
+const pen = document.createElement("canvas").getContext("2d");
+
+function token(name) {
+  const text = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  if (!text.startsWith("light-dark(")) return text;
+  probe.style.color = `var(${name})`;
+  pen.fillStyle = getComputedStyle(probe).color;
+  return pen.fillStyle;
+}
 
 function axis(name, more = {}) {
   return {
@@ -63,9 +76,13 @@ class Chart {
         this.data = await answer.json();
         this.draw();
       }
+      this.failed = false;
     } catch (error) {
+      this.failed = true;
+      this.data = null; // what is fetched next is drawn, whether or not it is the same
       this.chart?.dispose();
       this.chart = null;
+      this.box.removeAttribute("data-empty");
       this.box.textContent = say("chart.failed", { error: error.message });
       this.box.removeAttribute("aria-hidden");
     } finally {
@@ -80,6 +97,7 @@ class Chart {
     if ("empty" in this.box.dataset) return;
     if (!this.chart) {
       this.box.textContent = "";
+      this.box.setAttribute("aria-hidden", "true");
       this.chart = echarts.init(this.box, null, { renderer: "canvas" });
       this.chart.on("click", ({ value }) => {
         if (this.box.dataset.trial && value?.[2] !== undefined) location.href = this.box.dataset.trial + value[2];
@@ -124,7 +142,12 @@ document.addEventListener("luthier:changed", () => {
     chart.renew();
   }
 });
-document.addEventListener("luthier:seen", () => drawn.forEach((chart) => chart.renew()));
+document.addEventListener("luthier:seen", () => drawn.forEach((chart) => {
+  chart.stale ||= chart.failed;
+  chart.renew();
+}));
 document.addEventListener("htmx:after:swap", find);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn.forEach((chart) => chart.draw()));
+const redraw = () => drawn.forEach((chart) => chart.draw());
+for (const query of ["(prefers-color-scheme: dark)", "print"]) matchMedia(query).addEventListener("change", redraw);
+new MutationObserver(redraw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
 find();

@@ -5,11 +5,14 @@ import { say } from "./words.js";
 
 const BETWEEN = 400; // milliseconds between two fetches of one part
 const HIDDEN = 5000; // a page that nobody sees lets go of its connection after so long
+const AGAIN = 10000; // a studio that refuses is asked again after so long: it may be another one by then
 const ALOUD = 10000;
 
 const banner = document.getElementById("live");
 const aloud = document.getElementById("aloud");
+const button = document.getElementById("pause");
 const parts = new Map();
+let paused = false;
 let source = null;
 let last = null; // what was said last
 let news = null; // when
@@ -30,7 +33,7 @@ class Part {
   }
 
   async renew() {
-    if (!this.stale || this.busy || !this.seen || document.hidden) return;
+    if (!this.stale || this.busy || !this.seen || document.hidden || (paused && !this.asked)) return;
     const wait = this.next - Date.now();
     if (wait > 0) {
       clearTimeout(this.timer);
@@ -38,7 +41,7 @@ class Part {
       return;
     }
     this.busy = true;
-    this.stale = false;
+    this.stale = this.asked = false;
     try {
       await htmx.ajax("GET", this.url(), { source: this.element, target: this.element, swap: "innerMorph" });
       tellTimes();
@@ -65,8 +68,10 @@ function changed() {
     part.stale = true;
     part.renew();
   }
-  document.dispatchEvent(new CustomEvent("luthier:changed"));
+  if (!paused) document.dispatchEvent(new CustomEvent("luthier:changed"));
 }
+
+const clock = (date) => date?.toLocaleTimeString() ?? "–";
 
 function show(state, text) {
   if (banner && banner.textContent !== text) banner.textContent = text;
@@ -85,7 +90,7 @@ function announce(before, now) {
 }
 
 function open(url) {
-  if (source || !url) return;
+  if (source || !url || paused) return;
   source = new EventSource(url);
   source.addEventListener("changed", (event) => {
     const now = JSON.parse(event.data);
@@ -98,13 +103,17 @@ function open(url) {
     last = now;
     if (!known) changed();
   });
-  source.onopen = () => show("on", say("live.on"));
+  source.onopen = () => {
+    if (banner?.dataset.state !== "off") document.dispatchEvent(new CustomEvent("luthier:seen")); // what failed meanwhile
+    show("on", say("live.on"));
+  };
   source.onerror = () => {
     if (source?.readyState === EventSource.CLOSED) {
       source = null;
       show("gone", say("live.gone"));
+      setTimeout(() => document.hidden || open(url), AGAIN);
     } else {
-      show("away", say("live.away", { at: news ? news.toLocaleTimeString() : "–" }));
+      show("away", say("live.away", { at: clock(news) }));
     }
   };
 }
@@ -113,6 +122,18 @@ function close() {
   source?.close();
   source = null;
   show("off", say("live.off"));
+}
+
+function pause() {
+  paused = !paused;
+  button.textContent = say(paused ? "live.resume" : "live.pause");
+  if (paused) {
+    close();
+    show("paused", say("live.paused", { at: clock(new Date()) }));
+  } else {
+    open(url);
+    changed();
+  }
 }
 
 function ago(date, now = new Date()) {
@@ -139,7 +160,7 @@ document.addEventListener("click", (event) => {
   const part = link && parts.get(link.closest("[data-live]"));
   if (!part) return;
   event.preventDefault();
-  part.stale = true;
+  part.stale = part.asked = true;
   part.next = 0;
   part.renew();
 });
@@ -153,6 +174,7 @@ const url = listens?.dataset.events;
 let leaving;
 document.addEventListener("visibilitychange", () => {
   clearTimeout(leaving);
+  if (paused) return;
   if (document.hidden) leaving = setTimeout(close, HIDDEN);
   else {
     open(url);
@@ -160,6 +182,7 @@ document.addEventListener("visibilitychange", () => {
     document.dispatchEvent(new CustomEvent("luthier:seen"));
   }
 });
+button?.addEventListener("click", pause);
 if (!document.hidden) open(url);
 tellTimes();
 setInterval(tellTimes, 10000);
