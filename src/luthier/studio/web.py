@@ -65,16 +65,20 @@ def numbers(request: Request, version: str, make: Callable[[], dict[str, Any]]) 
 
 async def form_of(request: Request) -> dict[str, str]:
     """The fields of a form, the last of each name."""
+    return {name: values[-1] for name, values in (await fields_of(request)).items()}
+
+
+async def fields_of(request: Request, most: int = MOST_BYTES, count: int = 100) -> dict[str, list[str]]:
+    """The fields of a form, every value of each name; at most so many bytes, and so many fields."""
     read = bytearray()
     async for part in request.stream():
         read += part
-        if len(read) > MOST_BYTES:
-            raise HTTPException(413, say("refused.large", most=f"{MOST_BYTES:,}"))
+        if len(read) > most:
+            raise HTTPException(413, say("refused.large", most=f"{most:,}"))
     try:
-        fields = parse_qs(read.decode(), keep_blank_values=True, max_num_fields=100)
+        return parse_qs(read.decode(), keep_blank_values=True, max_num_fields=count)
     except ValueError:
         raise HTTPException(422, say("refused.missing")) from None
-    return {name: values[-1] for name, values in fields.items()}
 
 
 def report(error: Exception) -> None:
