@@ -4,6 +4,7 @@ LuthierError
 ├── InvalidSpace          a space or parameter that contradicts itself          (ValueError)
 ├── InvalidParams         values that the space does not allow                  (ValueError)
 ├── InvalidStudy          a question that cannot be asked                       (ValueError)
+├── InvalidFilter         a filter of trials that cannot be read                (ValueError)
 ├── StudyEnded            there is nothing left to ask for
 ├── UnknownName           no algorithm, policy or estimator goes by that name   (LookupError)
 ├── ObjectiveError        the objective cannot be imported, sent or understood
@@ -42,6 +43,10 @@ class InvalidParams(LuthierError, ValueError):
 
 class InvalidStudy(LuthierError, ValueError):
     """A question that cannot be asked: no objective, an empty budget, an unknown key."""
+
+
+class InvalidFilter(LuthierError, ValueError):
+    """A filter of trials that cannot be read, or names what the study does not have."""
 
 
 class StudyEnded(LuthierError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from sys import intern
 from typing import Any
 
@@ -45,6 +46,14 @@ def scalars_from_text(text: str) -> dict[str, Any]:
         intern(name): value if type(value) is not dict else scalar_from_json(value)
         for name, value in json.loads(text).items()
     }
+
+
+def rows_from_texts(texts: Sequence[str]) -> list[dict[str, Any]]:
+    """Many such mappings, read together: several times as fast as one by one."""
+    rows: list[dict[str, Any]] = json.loads(f"[{','.join(texts)}]")
+    if any("{" in text[1:] for text in texts):  # a number that JSON has no word for, or a brace in a string
+        return [{name: scalar_from_json(value) for name, value in row.items()} for row in rows]
+    return rows
 
 
 def space_to_json(space: Space) -> dict[str, Any]:

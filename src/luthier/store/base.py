@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from luthier.space import Params
 from luthier.study import Budget, Metrics, Proposal, Record, State, StudySpec, Trial
 
 Json = Any
@@ -108,6 +109,12 @@ class Reader(Protocol):
     def brief(self, study: str, since: int = 0, low: int = 0, high: int | None = None) -> list[Brief]:
         """Trials `low` to `high`, the latter left out, that changed after cursor `since`, in brief, by number: at a fifth of the
         cost of `changed`, and as many at a time as there is room for.
+        """
+        ...
+
+    def params(self, study: str, low: int = 0, high: int | None = None) -> list[Params]:
+        """The parameters of trials `low` to `high`, the latter left out, by number. They never change, so whoever has those of a trial
+        has them for good.
         """
         ...
 

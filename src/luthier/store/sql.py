@@ -16,7 +16,8 @@ from typing import Any
 
 from luthier.clock import Clock
 from luthier.errors import SpecMismatch, StoreError, StudyNotFound, UnknownName, did_you_mean
-from luthier.space.codec import scalars_from_text, scalars_to_text
+from luthier.space import Params
+from luthier.space.codec import rows_from_texts, scalars_from_text, scalars_to_text
 from luthier.store import migrate
 from luthier.store.base import Brief, Changes, Json, LogRow, StudyRow
 from luthier.store.connections import Connections
@@ -151,6 +152,13 @@ class SQLStore:
             )
             for number, seq, state, metrics, fidelity, started, ended in rows
         ]
+
+    def params(self, study: str, low: int = 0, high: int | None = None) -> list[Params]:
+        """The parameters of trials `low` to `high`, by number."""
+        values = {"in_study": study, "low": low, "high": LAST if high is None else high}
+        with self._reading(study) as connection:
+            rows = connection.execute(self._sql.params, values).fetchall()
+        return rows_from_texts([text for (text,) in rows])
 
     def log(self, study: str, since: int = 0) -> list[LogRow]:
         """What happened after log row `since`."""

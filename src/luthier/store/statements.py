@@ -136,6 +136,9 @@ class Statements:
         between = (trials.c.number >= _whole("low")) & (trials.c.number < _whole("high"))
         self.brief = sql(select(*BRIEF).where(trials.c.study == study, between).order_by(trials.c.number))
         self.brief_changes = sql(select(*BRIEF).where(changed, between).order_by(trials.c.number))
+        self.params = sql(
+            select(trials.c.params).where(trials.c.study == study, between).order_by(trials.c.number)
+        )
         self.cursors = sql(select(studies.c.name, studies.c.seq))
         self.facts = sql(
             select(facts.c.key, facts.c.value).where(facts.c.study == study).order_by(facts.c.key)

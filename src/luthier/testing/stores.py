@@ -520,6 +520,16 @@ class StoreContract:
         assert [b.number for b in store.brief(study, low=2, high=4)] == [2, 3]
         assert [b.number for b in store.brief(study, cursor, 2)] == [3]
 
+    def test_parameters_of_many_are_read_by_number(self, store: Store, study: str) -> None:
+        made = store.propose(study, [*points(4), Proposal({"x": math.inf}), Proposal({"x": 0.5})])
+        every = [trial.params for trial in made]
+        assert store.params(study) == every
+        assert store.params(study, 2, 5) == every[2:5]
+        assert store.params(study, 5) == every[5:]
+        assert store.params(study, 6, 9) == []
+        with pytest.raises(StudyNotFound):
+            store.params("nowhere")
+
     def test_cursors_are_those_of_every_study(self, store: Store, study: str) -> None:
         store.create(a_spec("second"))
         before = store.cursors()
