@@ -42,7 +42,7 @@ from luthier.executors import Executor, Inline, Processes
 from luthier.executors.worker import stop_behind
 from luthier.expected import best_of, predict
 from luthier.files import Files, StudyFiles
-from luthier.models import Keep, Kept, keep_models
+from luthier.models import Keep, Kept, delete_model, keep_models
 from luthier.objectives.command import Command
 from luthier.objectives.context import Task
 from luthier.objectives.crossval import CrossValidation
@@ -85,7 +85,16 @@ from luthier.study import (
     schedule_of,
 )
 from luthier.study.pareto import front
-from luthier.summary import overlap_in_facts, overlap_of, trial_of, worth
+from luthier.study.remarks import Remarks, archived, noted, tagged
+from luthier.summary import (
+    ALIVE_SECONDS,
+    is_at_work,
+    overlap_in_facts,
+    overlap_of,
+    plural,
+    trial_of,
+    worth,
+)
 
 Metric = str | Sequence[str] | None
 Stopping = str | StoppingPolicy | Sequence[str | StoppingPolicy] | None
@@ -270,6 +279,45 @@ def load(name: str, store: str | None = None, *, readonly: bool = True) -> Study
     return Study.open(open_store(store, readonly=readonly), name, store, readonly=readonly)
 
 
+def delete_study(name: str, store: str | None = None, *, models: bool = False) -> str:
+    """Delete a study, its trials and their files for ever, and say what was deleted. Its saved models stay, unless `models`.
+
+    Raises InvalidStudy while somebody works on it.
+    """
+    opened = open_store(store)
+    try:
+        row = opened.study(name)
+        check_idle(row)
+        opened.delete(name)
+    finally:
+        opened.close()
+    for part in ("work", "predictions"):
+        shutil.rmtree(home(store) / part / name, ignore_errors=True)
+    said = f"Deleted study {name!r} and its {plural(sum(row.counts.values()), 'trial')}."
+    versions = versions_of(name, store)
+    if versions and models:
+        delete_model(home(store), name)
+        return f"{said} Deleted {plural(versions, 'version')} of its model."
+    if versions:
+        return f"{said} Its model stays in {home(store) / 'models' / name} ({plural(versions, 'version')})."
+    return said
+
+
+def check_idle(row: StudyRow) -> None:
+    """Raise InvalidStudy where somebody works on the study, or did until a moment ago."""
+    if is_at_work(row):
+        raise InvalidStudy(
+            f"somebody is working on study {row.name!r}. Stop it first with `luthier stop {row.name}`; where its process was "
+            f"killed, wait {ALIVE_SECONDS:g} seconds."
+        )
+
+
+def versions_of(name: str, store: str | None = None) -> int:
+    """How many versions of the study's model are saved."""
+    folder = home(store) / "models" / name
+    return sum(1 for path in folder.glob("[0-9]*")) if folder.is_dir() else 0
+
+
 class Study:
     """A study: what was asked, what was tried, what is best.
 
@@ -442,6 +490,32 @@ class Study:
         if end is not None:
             return end.answered
         return (self.row.ended or "").startswith("exhausted")  # only who asks an optimiser finds that out
+
+    @property
+    def remarks(self) -> Remarks:
+        """What people say about it: its note, notes and tags of trials, whether it is put away."""
+        return Remarks.of(self.facts)
+
+    def note(self, text: str, trial: int | None = None) -> None:
+        """Keep a text with the study, or with one of its trials, in the place of the one that was there; an empty one takes it away."""
+        self._say(noted(self._known(trial), text))
+
+    def tag(self, trial: int, *tags: str, off: Sequence[str] = ()) -> None:
+        """Put tags on a trial, and take those in `off` from it."""
+        self._known(trial)
+        said = [tagged(trial, tag) for tag in tags] + [tagged(trial, tag, on=False) for tag in off]
+        self._say({key: value for fact in said for key, value in fact.items()})
+
+    def archive(self, undo: bool = False) -> None:
+        """Put the study away: lists leave it out from now on. Nothing else changes, and `undo` takes it back."""
+        self._say(archived(None if undo else SystemClock().now()))
+
+    def _known(self, trial: int | None) -> int | None:
+        return None if trial is None else trial_of(self, trial).number
+
+    def _say(self, facts: Mapping[str, Any]) -> None:
+        self._writable()
+        self.store.remember(self.name, facts)
 
     def to_pandas(self) -> Any:
         """A DataFrame with a row per trial: number, state, parameters, metrics, reason, times."""

@@ -32,6 +32,7 @@ from luthier.space import Params
 from luthier.store.base import Reader, StudyRow
 from luthier.study import Budget, Fidelity, History, Named, Objective, State, StudySpec, Trial
 from luthier.study.codec import budget_to_json
+from luthier.study.remarks import Remarks
 
 ALIVE_SECONDS = 15.0
 """An engine gives a sign of life every two seconds; after so many without one nobody is at work."""
@@ -477,6 +478,7 @@ def describe(study: Looked, *, store: str | None = None) -> Summary:
         *_top(spec, history),
         *_model(study),
         *_files(study),
+        *remarked(Remarks.of(study.facts)),
         *_next(study, where, store),
     ]
     return Summary(f"{spec.name}   {where.word}" + (f": {where.why}" if where.why else ""), tuple(lines))
@@ -595,6 +597,16 @@ def describe_trial(spec: StudySpec, trial: Trial, seen: int, kept: TrialFiles | 
     took = f" in {duration(trial.seconds)}" if trial.seconds is not None else ""
     attempt = f"   attempt {trial.attempt}" if trial.attempt > 1 else ""
     return Summary(f"{spec.name} #{trial.number}   {trial.state}{took}{attempt}", tuple(lines))
+
+
+def remarked(said: Remarks, number: int | None = None) -> list[Row]:
+    """What people say of a trial, or with None of the study."""
+    note = said.note if number is None else said.notes.get(number, "")
+    tags = () if number is None else sorted(said.tags.get(number, ()))
+    return [
+        *([("tags", " ".join(tags))] if tags else []),
+        *(("note" if i == 0 else "", line) for i, line in enumerate(note.splitlines())),
+    ]
 
 
 def _so_far(spec: StudySpec, trial: Trial, metric: str) -> str:

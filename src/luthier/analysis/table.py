@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +20,36 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TIMES = ("created", "started", "ended")
+FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+"""What a spreadsheet may take for the beginning of a formula (OWASP, CSV injection); the last four are full-width."""
+_PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf")
+
+Pieces = Callable[[], Iterable[Sequence[Trial]]]
+"""Trials some at a time, from the first one on whenever it is called: what is too many to hold at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The parameters and the metrics that occur in a table, in the order in which they do."""
+
+    params: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, pieces: Iterable[Sequence[Trial]], params: Iterable[str] = ()) -> Names:
+        """Those of the trials; `params` come first, if they occur."""
+        found: tuple[dict[str, None], dict[str, None]] = {}, {}
+        for piece in pieces:
+            for trial in piece:
+                found[0].update(dict.fromkeys(trial.params))
+                found[1].update(dict.fromkeys(trial.metrics))
+        first = dict.fromkeys(name for name in params if name in found[0])
+        return cls(tuple(first | found[0]), tuple(found[1]))
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of the flat table."""
+        return list(flattened(_row(Trial(0, {})), self))
 
 
 def rows(trials: Iterable[Trial]) -> list[dict[str, Any]]:
@@ -28,11 +62,46 @@ def rows(trials: Iterable[Trial]) -> list[dict[str, Any]]:
 
 def flat(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The rows without nesting, all with the same columns: `params.lr`, `metrics.loss`; None where a trial has none."""
-    names = {
-        part: list(dict.fromkeys(name for row in rows for name in row[part]))
-        for part in ("params", "metrics")
-    }
-    return [_flattened(row, names) for row in rows]
+    names = Names(
+        *(tuple(dict.fromkeys(name for row in rows for name in row[part])) for part in ("params", "metrics"))
+    )
+    return [flattened(row, names) for row in rows]
+
+
+def flattened(row: Mapping[str, Any], names: Names) -> dict[str, Any]:
+    """A row without nesting, with a column for each of the names."""
+    cells: dict[str, Any] = {}
+    for key, value in row.items():
+        if key in ("params", "metrics"):
+            cells.update({f"{key}.{name}": value.get(name) for name in getattr(names, key)})
+        else:
+            cells[key] = value
+    return cells
+
+
+def csv_text(pieces: Pieces, params: Iterable[str] = ()) -> Iterator[str]:
+    """The trials as CSV, a piece at a time, safe to open in a spreadsheet; what is needed of memory does not grow with the trials.
+
+    They are read twice: first for the names of the columns.
+    """
+    names = Names.of(pieces(), params)
+    yield csv_rows([names.columns])
+    for piece in pieces():
+        yield csv_rows(flattened(row, names).values() for row in rows(piece))
+
+
+def csv_rows(rows: Iterable[Iterable[Any]]) -> str:
+    """Rows as CSV, every cell `unspoiled`."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([unspoiled(cell) for cell in row] for row in rows)
+    return text.getvalue()
+
+
+def unspoiled(cell: Any) -> Any:
+    """The cell as no spreadsheet takes it for a formula: a text that begins like one, and is no number, gets a quote before it."""
+    if not isinstance(cell, str) or not cell.startswith(FORMULA) or _PLAIN.fullmatch(cell):
+        return cell
+    return f"'{cell}"
 
 
 def to_pandas(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -95,13 +164,3 @@ def _row(trial: Trial) -> dict[str, Any]:
 
 def _iso(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat()
-
-
-def _flattened(row: Mapping[str, Any], names: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    cells: dict[str, Any] = {}
-    for key, value in row.items():
-        if key in names:
-            cells.update({f"{key}.{name}": value.get(name) for name in names[key]})
-        else:
-            cells[key] = value
-    return cells

@@ -1,13 +1,16 @@
-"""`luthier stop` and `delete`: what a person may ask of a study."""
+"""`luthier stop`, `delete`, `archive`, `note` and `tag`: what a person may ask of a study, and say about it."""
 
 from __future__ import annotations
 
-import shutil
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from luthier.cli.output import store_option
+
+if TYPE_CHECKING:
+    from luthier.api import Study
 
 
 @click.command(epilog='Examples:  luthier stop svc      luthier stop svc 33 --reason "too slow"')
@@ -55,35 +58,18 @@ def stop(name: str, trial: int | None, reason: str, store: str | None) -> None:
 @store_option
 def delete(name: str, yes: bool, models: bool, store: str | None) -> None:
     """Delete a study and its trials for ever. Its saved models stay, unless --models is given."""
-    from luthier.errors import InvalidStudy
-    from luthier.models import delete_model
-    from luthier.store.url import home, open_store
-    from luthier.summary import ALIVE_SECONDS, is_at_work, plural
+    from luthier.api import check_idle, delete_study, versions_of
+    from luthier.store.url import open_store
 
-    opened = open_store(store)
+    opened = open_store(store, readonly=True)
     try:
         row = opened.study(name)
-        if is_at_work(row):
-            raise InvalidStudy(
-                f"somebody is working on study {name!r}. Stop it first with `luthier stop {name}`; where its process was "
-                f"killed, wait {ALIVE_SECONDS:g} seconds."
-            )
-        folder = home(store) / "models" / name
-        kept = sum(1 for path in folder.glob("[0-9]*")) if folder.is_dir() else 0
-        if not yes:
-            _ask(name, sum(row.counts.values()), kept if models else 0)
-        opened.delete(name)
-        for part in ("work", "predictions"):
-            shutil.rmtree(home(store) / part / name, ignore_errors=True)
-        said = f"Deleted study {name!r} and its {plural(sum(row.counts.values()), 'trial')}."
-        if models and kept:
-            delete_model(home(store), name)
-            said += f" Deleted {plural(kept, 'version')} of its model."
-        elif kept:
-            said += f" Its model stays in {folder} ({plural(kept, 'version')})."
-        click.echo(said, err=True)
     finally:
         opened.close()
+    check_idle(row)
+    if not yes:
+        _ask(name, sum(row.counts.values()), versions_of(name, store) if models else 0)
+    click.echo(delete_study(name, store, models=models), err=True)
 
 
 def _ask(name: str, trials: int, models: int) -> None:
@@ -98,3 +84,72 @@ def _ask(name: str, trials: int, models: int) -> None:
     more = f" and {plural(models, 'version')} of its model" if models else ""
     if not click.confirm(f"Delete study {name!r} with {plural(trials, 'trial')}{more}?", err=True):
         raise InvalidStudy("nothing was deleted.")
+
+
+@click.command(epilog="Examples:  luthier archive svc      luthier archive svc --undo")
+@click.argument("name")
+@click.option("--undo", is_flag=True, help="Take it back.")
+@store_option
+def archive(name: str, undo: bool, store: str | None) -> None:
+    """Put a study away: lists leave it out, nothing of it is lost."""
+    study = _open(name, store)
+    try:
+        study.archive(undo)
+    finally:
+        study.close()
+    click.echo(
+        f"Study {name!r} is back in the list."
+        if undo
+        else f"Put study {name!r} away. See it with: luthier list --archived",
+        err=True,
+    )
+
+
+@click.command(epilog='Examples:  luthier note svc "scaled inputs"      luthier note svc 33 "overfits"')
+@click.argument("name")
+@click.argument("words", nargs=-1, required=True, metavar="[TRIAL] TEXT")
+@store_option
+def note(name: str, words: tuple[str, ...], store: str | None) -> None:
+    """Keep a note with a study, or with one of its trials, in place of the one before; an empty TEXT takes it away."""
+    *rest, text = words
+    if len(rest) > 1 or not all(word.isdecimal() for word in rest):
+        raise click.UsageError(
+            f"the note has {len(words)} parts. Give it as one, in quotes, after the study and, if it is about one, the trial's number."
+        )
+    trial = int(rest[0]) if rest else None
+    study = _open(name, store)
+    try:
+        study.note(text, trial)
+    finally:
+        study.close()
+    what = f"study {name!r}" if trial is None else f"trial {trial} of study {name!r}"
+    click.echo(f"{'Noted on' if text.strip() else 'Took the note away from'} {what}.", err=True)
+
+
+@click.command(
+    epilog="Examples:  luthier tag svc 33 +keep      luthier tag svc 33 +keep -bad      luthier tag svc 33",
+    context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]},  # -h may begin a tag
+)
+@click.argument("name")
+@click.argument("trial", type=int)
+@click.argument("changes", nargs=-1, metavar="[+TAG|-TAG]...")
+@store_option
+def tag(name: str, trial: int, changes: tuple[str, ...], store: str | None) -> None:
+    """Put tags on a trial with +TAG, take them off with -TAG; without either print those it has."""
+    for change in changes:
+        if change[0] not in "+-":
+            raise click.UsageError(f"{change!r} is neither +TAG nor -TAG. Say +{change} to put it on.")
+    study = _open(name, store)
+    try:
+        on = [change[1:] for change in changes if change[0] == "+"]
+        study.tag(trial, *on, off=[change[1:] for change in changes if change[0] == "-"])
+        tags = study.remarks.tags.get(trial, frozenset())
+    finally:
+        study.close()
+    click.echo(" ".join(sorted(tags)))
+
+
+def _open(name: str, store: str | None) -> Study:
+    from luthier.api import load
+
+    return load(name, store, readonly=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 from typing import Any
 
 import click
@@ -12,12 +11,14 @@ from luthier.cli.output import json_option, out, print_json, print_rows, print_t
 
 
 @click.command("list", epilog="Example:  luthier list --json")
+@click.option("--archived", is_flag=True, help="List also studies that were put away.")
 @store_option
 @json_option
-def list_studies(store: str | None, as_json: bool) -> None:
+def list_studies(archived: bool, store: str | None, as_json: bool) -> None:
     """List every study: where it stands, its trials, its best."""
     from luthier.errors import StudyNotFound
     from luthier.store.url import open_store
+    from luthier.study.remarks import Remarks
     from luthier.summary import line_cells, line_of, line_to_json
 
     try:
@@ -31,19 +32,24 @@ def list_studies(store: str | None, as_json: bool) -> None:
             click.echo(f"No studies yet: {error}", err=True)
         return
     try:
-        lines = [line_of(opened, row) for row in opened.studies()]
+        rows = opened.studies()
+        away = {row.name for row in rows if Remarks.of(opened.facts(row.name)).archived is not None}
+        lines = [line_of(opened, row) for row in rows if archived or row.name not in away]
     finally:
         opened.close()
     if as_json:
-        print_json([line_to_json(line) for line in lines])
-    elif not lines:
-        click.echo("No studies yet. Make one: luthier run study.toml", err=True)
-    else:
+        print_json([{**line_to_json(line), "archived": line[0].name in away} for line in lines])
+        return
+    if lines:
         print_table(
             ("name", "state", "trials", "best", "time", "began"),
             [line_cells(line) for line in lines],
             styled=1,
         )
+    elif not away:
+        click.echo("No studies yet. Make one: luthier run study.toml", err=True)
+    if len(lines) < len(rows):
+        click.echo(f"{len(away)} archived; see them too with: luthier list --archived", err=True)
 
 
 @click.command(epilog="Examples:  luthier show svc      luthier show svc 33")
@@ -71,8 +77,14 @@ def show(name: str, trial: int | None, store: str | None, as_json: bool) -> None
         shown = _trial(study, trial)
         seen = seen_by(study.store, study.name, shown, len(study.history))
         if as_json:
-            more = {"reports": reports_to_json(shown), "traceback": shown.traceback, "had_seen": seen}
+            more: dict[str, Any] = {
+                "reports": reports_to_json(shown),
+                "traceback": shown.traceback,
+                "had_seen": seen,
+            }
             more["files"] = files_to_json(study.files[trial])
+            said = study.remarks
+            more |= {"tags": sorted(said.tags.get(trial, ())), "note": said.notes.get(trial)}
             print_json({"study": name, **trial_to_json(shown), **more})
         else:
             _print_trial(study, shown, seen)
@@ -93,12 +105,12 @@ def _trial(study: Any, number: int) -> Any:
 
 
 def _print_trial(study: Any, trial: Any, seen: int) -> None:
-    from luthier.summary import describe_trial, program
+    from luthier.summary import describe_trial, program, remarked
 
     found = describe_trial(study.spec, trial, seen, study.files[trial.number])
     log = study.home / "work" / study.name / str(trial.number) / str(trial.attempt) / "output.log"
     printed = [("log", f"{program()} logs {study.name} {trial.number}")] if log.is_file() else []
-    print_rows(found.head, [*found.rows, *printed])
+    print_rows(found.head, [*found.rows, *remarked(study.remarks, trial.number), *printed])
     if trial.traceback:
         out().print()
         out().print(trial.traceback.rstrip(), markup=False)
@@ -191,6 +203,7 @@ def schedule(name: str, trial: int | None, as_csv: bool, store: str | None, as_j
     It is the training that ended in TRIAL, by default the best. As JSON: a list of objects with from, to, params and trial, which
     the algorithm "replay" takes as its option schedule.
     """
+    from luthier.analysis.table import csv_rows
     from luthier.api import load
     from luthier.errors import InvalidStudy
     from luthier.summary import plain
@@ -205,7 +218,7 @@ def schedule(name: str, trial: int | None, as_csv: bool, store: str | None, as_j
     if as_json:
         print_json(plain(found.to_json()))
     elif as_csv:
-        click.echo(found.to_csv(), nl=False)
+        click.echo(csv_rows(csv.reader(found.to_csv().splitlines())), nl=False)
     else:
         head, *lines = csv.reader(found.to_csv().splitlines())
         print_table(head, [[_cut(cell) for cell in line] for line in lines])
@@ -264,7 +277,7 @@ def trials(name: str, as_csv: bool, store: str | None, as_json: bool) -> None:
 
     As JSON: a list of objects with number, state, fidelity, parent, params, metrics, reason, created, started, ended (UTC) and seconds.
     """
-    from luthier.analysis.table import flat, rows
+    from luthier.analysis.table import csv_text, rows
     from luthier.api import load
     from luthier.errors import InvalidStudy
     from luthier.summary import plain, trial_cells, trial_columns
@@ -279,15 +292,8 @@ def trials(name: str, as_csv: bool, store: str | None, as_json: bool) -> None:
     if as_json:
         print_json(plain(rows(history)))
     elif as_csv:
-        listed = flat(rows(history))
-        columns = (
-            list(listed[0])
-            if listed
-            else ["number", "state", "fidelity", "parent", "reason", "created", "started", "ended", "seconds"]
-        )
-        writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(listed)
+        for text in csv_text(lambda: [list(history)], study.spec.problem.space):
+            click.echo(text, nl=False)
     else:
         print_table(
             trial_columns(study.spec), [trial_cells(study.spec, trial) for trial in history], styled=1

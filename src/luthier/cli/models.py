@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -68,6 +67,8 @@ def _as_json(model: Any, events: Iterable[Any]) -> dict[str, Any]:
 
 
 def _cells(model: Any, events: Iterable[Any]) -> tuple[str, ...]:
+    from luthier.models.told import written_score
+
     about = model.manifest
     number = f"{model.version}{' *' if model.champion else ''}"
     if model.problem:
@@ -75,32 +76,13 @@ def _cells(model: Any, events: Iterable[Any]) -> tuple[str, ...]:
     trial = f"{about.get('study', '')} #{about['trial']}" if about.get("trial") is not None else ""
     made = str(about.get("created", ""))[:16].replace("T", " ")
     estimator = str(about.get("estimator", ""))
-    return (model.name, number, estimator, _score(about), _tested(model, events), trial, made)
-
-
-def _score(about: Any) -> str:
-    """The score that the study optimised."""
-    from luthier.analysis.table import number
-
-    for objective in about.get("objective") or []:
-        found = (about.get("scores") or {}).get(objective.get("metric"))
-        if found and isinstance(found.get("mean"), int | float):
-            return f"{objective['metric']} {number(found['mean'], found.get('se'))}"
-    return ""
+    return (model.name, number, estimator, written_score(about), _tested(model, events), trial, made)
 
 
 def _tested(model: Any, events: Iterable[Any]) -> str:
-    """The latest test score, and how many looks there were at that data."""
-    from luthier.analysis.table import number
-    from luthier.models import looks_at
-    from luthier.summary import plural
+    from luthier.models.told import tested
 
-    events = list(events)
-    mine = [event for event in events if event.what == "looked" and event.version == model.version]
-    if not mine:
-        return ""
-    metric, said = next(iter(mine[-1].about["scores"].items()))
-    return f"{metric} {number(said[0])}, {plural(looks_at(events, mine[-1].about['fingerprint']), 'look')}"
+    return str(tested(model, list(events)) or "")
 
 
 @models.command(epilog="Example:  luthier models show svc --version 1")
@@ -111,6 +93,8 @@ def _tested(model: Any, events: Iterable[Any]) -> str:
 def show(name: str, version: int | None, store: str | None, as_json: bool) -> None:
     """Show the card of a model: what it is, where it comes from, what it reads; and what happened to it since."""
     from luthier.models import history_of, show_model
+    from luthier.models.notes import card_of
+    from luthier.models.told import told
     from luthier.store.url import home
 
     model = show_model(home(store), name, version)
@@ -118,9 +102,9 @@ def show(name: str, version: int | None, store: str | None, as_json: bool) -> No
     if as_json:
         print_json(_as_json(model, events))
         return
-    card = (model.path / "CARD.md").read_text(encoding="utf-8")
+    card = card_of(model, events)
     since = [
-        f"- {event.at[:16].replace('T', ' ')}: {_told(event)}"
+        f"- {event.at[:16].replace('T', ' ')}: {told(event)}"
         for event in events
         if event.version == model.version
     ]
@@ -137,26 +121,9 @@ def show(name: str, version: int | None, store: str | None, as_json: bool) -> No
     click.echo(f"{model.path}", err=True)
 
 
-def _told(event: Any) -> str:
-    from luthier.analysis.table import number
-
-    match event.what:
-        case "looked":
-            scores = ", ".join(
-                f"{metric} {number(said[0])}" for metric, said in event.about["scores"].items()
-            )
-            return f"{scores} on {event.about['data']} ({event.about['rows']} rows)"
-        case "promoted" | "challenged":
-            return str(event.about["why"])
-        case "rolled back":
-            return f"rolled back; version {event.about['to']} took its place"
-        case other:
-            return str(other)
-
-
 @models.command(epilog="Example:  luthier models test svc test.csv --scoring accuracy --scoring log_loss")
 @click.argument("name")
-@click.argument("data", metavar="DATA.csv")
+@click.argument("data", metavar="[DATA.csv]", required=False)
 @version_option
 @target_option
 @click.option("--scoring", multiple=True, help="A score; may be repeated. [default: those of its study]")
@@ -165,7 +132,7 @@ def _told(event: Any) -> str:
 @json_option
 def test(
     name: str,
-    data: str,
+    data: str | None,
     version: int | None,
     target: str | None,
     scoring: tuple[str, ...],
@@ -175,7 +142,8 @@ def test(
 ) -> None:
     """Score a model on rows that its search never saw. Every look is counted.
 
-    DATA.csv is a CSV or Parquet file with the target in it, or the name of a bundled data set.
+    DATA.csv is a CSV or Parquet file with the target in it, or the name of a bundled data set; without it, it is the rows that
+    the study held back.
     """
     from luthier.models import score_model
     from luthier.store.url import home
@@ -392,6 +360,7 @@ def predict(
 
     Columns are found by name. Out comes CSV: the prediction, and the probability of each class where the model knows it.
     """
+    from luthier.analysis.table import csv_rows
     from luthier.errors import DataError
     from luthier.models import predict as predictions_of
     from luthier.store.url import home
@@ -416,9 +385,7 @@ def predict(
                 listed = [dict(zip(columns, row, strict=True)) for row in rows]
                 file.write(json.dumps(plain(listed), ensure_ascii=False) + "\n")
             else:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerow(columns)
-                writer.writerows(rows)
+                file.write(csv_rows([columns, *rows]))
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -1,4 +1,4 @@
-"""`luthier importance` and `luthier plot`: what mattered, and pictures of it."""
+"""`luthier importance`, `plot` and `report`: what mattered, pictures of it, and all of it in one file."""
 
 from __future__ import annotations
 
@@ -68,6 +68,26 @@ def plot(name: str, kind: str, path: Path, params: str | None, store: str | None
     try:
         names = [part.strip() for part in (params or "").split(",") if part.strip()]
         study.plot.save(kind, path, *names)
+    finally:
+        study.close()
+    out(err=True).print(f"wrote {path}")
+
+
+@click.command(epilog="Example:  luthier report svc -o svc.html")
+@click.argument("name")
+@click.option(
+    "-o", "--output", "path", required=True, metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
+    help="The file to write, .html.",
+)  # fmt: skip
+@store_option
+def report(name: str, path: Path, store: str | None) -> None:
+    """Write a study as one HTML file that opens without a network: words, charts, the best trials, failures, how to do it again."""
+    from luthier.api import load
+    from luthier.report import save_report
+
+    study = load(name, store)
+    try:
+        save_report(study, path, store=store)
     finally:
         study.close()
     out(err=True).print(f"wrote {path}")

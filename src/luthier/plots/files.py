@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -45,7 +45,16 @@ STYLE: dict[Any, Any] = {
 }
 
 
+MANY = 2_000
+"""So many points of one kind are one picture inside an SVG, not as many shapes."""
+
+
 def save(picture: Picture, path: Path, form: str) -> None:
+    """Write the picture to a file as 'png' or 'svg'. Raises MissingExtra without Matplotlib."""
+    write(picture, path, form)
+
+
+def write(picture: Picture, target: Path | BinaryIO, form: str) -> None:
     """Write the picture as 'png' or 'svg'. Raises MissingExtra without Matplotlib."""
     try:
         import matplotlib as mpl
@@ -62,7 +71,7 @@ def save(picture: Picture, path: Path, form: str) -> None:
         for axes in list(grid.flat)[len(picture.panels) :]:
             axes.remove()
         _head(figure, picture)
-        figure.savefig(path, format=form, dpi=150, metadata={"Date": None} if form == "svg" else None)
+        figure.savefig(target, format=form, dpi=150, metadata={"Date": None} if form == "svg" else None)
 
 
 def _head(figure: Any, picture: Picture) -> None:
@@ -197,7 +206,7 @@ def _points(axes: Axes, mark: Points, depth: float) -> None:
         )
     axes.scatter(
         mark.x, mark.y, s=mark.size**2, marker=SYMBOLS[mark.symbol], alpha=mark.opacity, linewidths=0.8 if filled else 1.3,
-        label=mark.label, zorder=depth, clip_on=False, **look,
+        label=mark.label, zorder=depth, clip_on=False, rasterized=len(mark.x) > MANY, **look,
     )  # fmt: skip
 
 
