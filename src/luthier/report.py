@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
-from luthier import __version__
 from luthier.analysis.failures import failures
 from luthier.clock import Clock, SystemClock
 from luthier.errors import InvalidStudy, LuthierError
+from luthier.models.manifest import installed
 from luthier.plots import picture
 from luthier.plots.files import write
 from luthier.study import State, Trial
@@ -83,9 +83,13 @@ def report(study: Looked, *, store: str | None = None, clock: Clock | None = Non
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n"
         f'<title>{name} · Luthier report</title>\n<link rel="icon" href="data:,">\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n'
-        f'<h1>{name}</h1>\n<p class="quiet">Made {made:%Y-%m-%d %H:%M} UTC by Luthier {escape(__version__)}.</p>\n'
+        f'<h1>{name}</h1>\n<p class="quiet">Made {made:%Y-%m-%d %H:%M} UTC by Luthier {escape(_version())}.</p>\n'
         f"{body}\n</main>\n</body>\n</html>\n"
     )
+
+
+def _version() -> str:
+    return installed("luthier") or "of an unknown version"
 
 
 def _section(title: str, make: Callable[[], str]) -> str:
@@ -198,7 +202,7 @@ def _again(study: Looked, store: str | None) -> str:
     command = " ".join([program(), "show", spec.name, *where])
     kept = {**spec_to_json(spec), "budget": budget_to_json(spec.budget)}
     rows = [
-        ("made with", f"Luthier {__version__}, Python {platform.python_version()}, {platform.system()}"),
+        ("made with", f"Luthier {_version()}, Python {platform.python_version()}, {platform.system()}"),
         ("seed", str(spec.seed)),
         ("see it", command),
     ]

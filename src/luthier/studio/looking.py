@@ -8,18 +8,24 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from luthier import api
+from luthier.analysis.filtering import parse
 from luthier.clock import Clock, SystemClock
 from luthier.errors import StoreUnavailable, StudyNotFound, did_you_mean
 from luthier.files import StudyFiles
 from luthier.store.base import Store, StudyRow
 from luthier.store.url import home, open_store, place
-from luthier.studio.columns import Columns
+from luthier.studio.columns import Columns, Numbers
 from luthier.study import State, StudySpec, Trial
+from luthier.study.remarks import Remarks
 from luthier.summary import Standing, Summary, describe, standing
 
 AT_ONCE = 10_000
 """So many trials are read at a time: few enough to hold in memory beside all else."""
+AT_A_TIME = 5_000
+"""Parameters are read by so many trials, so that nobody else waits for long."""
 IN_WORDS = 2_000
 """Up to so many trials a study is described in full, by models that take all of them."""
 AT_HAND = 8
@@ -39,7 +45,9 @@ class Shown:
         self._store = store
         self._clock = clock
         self._lock = threading.RLock()
+        self._learning = threading.Lock()
         self._best: tuple[int, Trial | None] = (-1, None)
+        self._remarks: tuple[int, Remarks] = (-1, Remarks())
         self.name = name
         self.spec: StudySpec = store.spec(name)
         self.row: StudyRow = store.study(name)
@@ -60,6 +68,12 @@ class Shown:
                 self.columns.merge(self._store.brief(self.name, self.columns.cursor, low, low + AT_ONCE))
             self.columns.cursor = cursor
             return True
+
+    def learn(self) -> None:
+        """Take in the parameters of the trials that are known without them."""
+        with self._learning:
+            while (low := self.columns.known) < (until := len(self.columns)):
+                self.columns.learn(self._store.params(self.name, low, min(until, low + AT_A_TIME)))
 
     # --- where it stands: what `luthier.summary.standing` asks for ------------------------------
 
@@ -115,6 +129,24 @@ class Shown:
     def facts(self) -> Mapping[str, object]:
         """What was found out about the study besides its trials."""
         return self._store.facts(self.name)
+
+    @property
+    def remarks(self) -> Remarks:
+        """What people say about the study and its trials; read once after each change."""
+        with self._lock:
+            if self._remarks[0] != self.columns.cursor:
+                self._remarks = (self.columns.cursor, Remarks.of(self.facts()))
+            return self._remarks[1]
+
+
+def filtered(shown: Shown, text: str) -> Numbers:
+    """The trials that a filter means, by number. Raises InvalidFilter."""
+    columns = shown.columns
+    found = parse(text, shown.spec.problem, columns.metrics)
+    if found.asks_params:
+        shown.learn()
+    with columns.still:
+        return np.flatnonzero(found.mask(columns))
 
 
 @dataclass(slots=True)

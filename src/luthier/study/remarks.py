@@ -52,9 +52,12 @@ class Remarks:
         )
 
     @property
-    def every_tag(self) -> list[str]:
-        """All tags that some trial has, in order."""
-        return sorted(set().union(*self.tags.values()))
+    def by_tag(self) -> dict[str, frozenset[int]]:
+        """The trials that have each tag, by number; tags in order."""
+        names = sorted(set().union(*self.tags.values()))
+        return {
+            name: frozenset(number for number, tags in self.tags.items() if name in tags) for name in names
+        }
 
 
 def noted(number: int | None, text: str) -> dict[str, Any]:
