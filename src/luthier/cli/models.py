@@ -80,9 +80,9 @@ def _cells(model: Any, events: Iterable[Any]) -> tuple[str, ...]:
 
 
 def _tested(model: Any, events: Iterable[Any]) -> str:
-    from luthier.models.told import tested
+    from luthier.models.told import latest_test
 
-    return str(tested(model, list(events)) or "")
+    return str(latest_test(model, list(events)) or "")
 
 
 @models.command(epilog="Example:  luthier models show svc --version 1")

@@ -26,7 +26,7 @@ from luthier.errors import LuthierError, ModelError
 from luthier.estimators.data import Data
 from luthier.models import log
 from luthier.models.log import Event
-from luthier.models.looks import count_look, resampled, scoring_of, sign_of, unseen
+from luthier.models.looks import Seen, count_look, resampled, scoring_of, sign_of, unseen
 from luthier.models.predict import answers_for
 from luthier.models.registry import (
     ModelVersion,
@@ -193,7 +193,7 @@ def _by_rows(
     chance = float(np.mean(known > 0) + np.mean(known == 0) / 2) if known.size else 0.5
     looks = 0
     for model, value in zip((challenger, champion), values, strict=True):
-        looks = count_look(model, data, {metric: [value]}, clock)
+        looks = count_look(model, Seen.of(data), {metric: [value]}, clock)
     error = float(known.std()) if known.size else None
     difference = sign * (values[1] - values[0])
     numbers = {

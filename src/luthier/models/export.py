@@ -18,6 +18,7 @@ from luthier.estimators.data import Data
 from luthier.models.card import card, yaml_head
 from luthier.models.files import dump, restore, types_in
 from luthier.models.manifest import installed, typical_row
+from luthier.models.notes import noted
 from luthier.models.registry import (
     ModelVersion,
     content_of,
@@ -109,7 +110,9 @@ def _files(
         from luthier.models.onnx import as_onnx
 
         files["model.onnx"], manifest["exported"]["onnx"] = as_onnx(model, estimator, onnx)
-    files["MODEL_CARD.md"] = (yaml_head(manifest) + card(manifest, events)).encode()
+    files["MODEL_CARD.md"] = (
+        yaml_head(manifest) + card(noted(manifest, model.version, events), events)
+    ).encode()
     manifest["files"] = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     return files, manifest
 

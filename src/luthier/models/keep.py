@@ -14,14 +14,15 @@ from luthier.analysis.table import number
 from luthier.errors import InvalidStudy, did_you_mean
 from luthier.expected import best_of, ranking
 from luthier.models.champions import Verdict, challenge
+from luthier.models.held import pack, seal
 from luthier.models.manifest import origin
+from luthier.models.notes import NOTES
 from luthier.models.registry import ModelVersion, history_of, numbers_of, origins, save_model, show_model
 from luthier.objectives.crossval import CrossValidation
 from luthier.objectives.splits import overlap
 from luthier.study import History, Objective, State, StudySpec, Trial
 from luthier.study.pareto import front
 
-NOTES = ("intended_use", "limits", "licence", "contact")
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -55,6 +56,15 @@ class Keep:
                 raise InvalidStudy(
                     f"the note {name!r} has no place on a card. There is: {', '.join(NOTES)}, each a text."
                 )
+
+    def to_json(self) -> dict[str, Any]:
+        """The policy, without the notes."""
+        return {
+            "best": self.best,
+            "pareto": self.pareto,
+            "all": self.all,
+            "thresholds": {name: float(value) for name, value in self.thresholds.items()},
+        }
 
     def check(self, scores: Collection[str]) -> None:
         """Raise InvalidStudy for a threshold of a score that is none of these."""
@@ -138,6 +148,7 @@ class Kept:
     best: ModelVersion | None
     verdict: Verdict | None
     reasons: Mapping[int, str]
+    keep: Keep = field(default_factory=Keep)
 
     def fact(self) -> dict[str, Any]:
         """As the study remembers it, in JSON: of the reasons those of the first twenty."""
@@ -154,6 +165,7 @@ class Kept:
             "model": model,
             "models": [{"trial": trial, "version": version} for trial, version in self.versions.items()],
             "not_kept": {str(trial): why for trial, why in list(self.reasons.items())[:20]},
+            "keep": self.keep.to_json() | {"left_out": len(self.reasons)},
         }
 
 
@@ -183,7 +195,14 @@ def keep_models(
         version = known.get(origin(meta, about["data"]) or "")
         if version is None:
             with saying(f"{spec.name}: refitting #{trial.number} on all rows"):
-                saved = save_model(home, spec.name, objective.refit(trial.params), **{**about, "meta": meta})
+                held = seal(objective, trial.params)
+                saved = save_model(
+                    home,
+                    spec.name,
+                    objective.refit(trial.params),
+                    held=None if held is None else pack(held),
+                    **{**about, "meta": meta},
+                )
             new.append(saved)
             version = saved.version
         elif version not in live:
@@ -193,7 +212,7 @@ def keep_models(
     front_runner = next(iter(versions.values()), None)
     verdict = None if front_runner is None else challenge(home, spec.name, front_runner)
     shown = None if front_runner is None else show_model(home, spec.name, front_runner)
-    return Kept(tuple(new), versions, shown, verdict, reasons)
+    return Kept(tuple(new), versions, shown, verdict, reasons, keep)
 
 
 def _ranked(history: History, completed: list[Trial], best: Trial | None) -> list[Trial]:

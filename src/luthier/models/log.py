@@ -26,7 +26,7 @@ LOCK = ".lock"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to a version: `what` is saved, challenged, promoted, rolled back, looked or deleted."""
+    """Something that happened to a version: `what` is saved, challenged, promoted, rolled back, looked, noted or deleted."""
 
     what: str
     version: int

@@ -21,15 +21,30 @@ from luthier.estimators import BUNDLED, load_data
 from luthier.estimators.data import Data
 from luthier.models import log
 from luthier.models.answers import Answers
+from luthier.models.held import Held, unpack
 from luthier.models.log import Event
 from luthier.models.predict import answers_for
-from luthier.models.registry import ModelVersion, show_model
+from luthier.models.registry import HELD, ModelVersion, checked, show_model
 
 Floats = NDArray[np.float64]
 Score = Callable[[Any], float]
 
 RESAMPLES = 500
 """Of the rows of a test set, for an interval; with replacement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The rows that somebody looks at."""
+
+    name: str
+    rows: int
+    fingerprint: str
+
+    @classmethod
+    def of(cls, data: Data) -> Seen:
+        """Those of a table."""
+        return cls(data.name, data.rows, data.fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +65,7 @@ class Look:
 def score_model(
     home: Path | str,
     name: str,
-    data: Data | str,
+    data: Data | str | None = None,
     target: str | None = None,
     *,
     version: int | None = None,
@@ -60,19 +75,38 @@ def score_model(
 ) -> Look:
     """Score the champion, or a version, on data that was not used to find or fit it; the look is counted.
 
-    `data` is a `Data`, a table in a file or a bundled data set; `target` its column to predict, by default the one that the
+    Without `data` it is the rows that its study locked away (`CrossValidation(..., holdout=0.2)`), and what is scored there is
+    the same estimator fitted to all others. Else it is a `Data`, a table in a file or a bundled data set; `target` its column to predict, by default the one that the
     model was fitted to. `scoring` names scores of scikit-learn, by default those that the study had. The interval is that of
     500 bootstrap samples of the rows. Raises DataError, also where these are the rows the model was fitted on.
     """
     model = show_model(home, name, version)
-    data = unseen(model, data, target)
     metrics = list(scoring) if scoring else _metrics(model)
     for metric in metrics:
         sign_of(metric)
-    found = answers_for(model, data.X, trust=trust)[0]
-    scores = {metric: _interval(scoring_of(metric, found, data.y), data.rows) for metric in metrics}
-    looks = count_look(model, data, {metric: list(said) for metric, said in scores.items()}, clock)
-    return Look(model.name, model.version, data.name, data.rows, scores, looks)
+    if data is None:
+        held = held_of(model)
+        seen, found, y = Seen(held.data, len(held.y), held.fingerprint), held.answers, held.y
+    else:
+        data = unseen(model, data, target)
+        seen, found, y = Seen.of(data), answers_for(model, data.X, trust=trust)[0], data.y
+    scores = {metric: _interval(scoring_of(metric, found, y), seen.rows) for metric in metrics}
+    looks = count_look(model, seen, {metric: list(said) for metric, said in scores.items()}, clock)
+    return Look(model.name, model.version, seen.name, seen.rows, scores, looks)
+
+
+def held_of(model: ModelVersion) -> Held:
+    """What was predicted for the rows that the model's study locked away; to be shown to nobody who has not counted a look.
+
+    Raises ModelError where there are none, or where this is not what was saved.
+    """
+    if HELD not in model.manifest.get("files", {}):
+        raise ModelError(
+            f"no rows were held back when {model.what} was made, so there is nothing to test it on. Name test data; or hold rows "
+            "back from the start: CrossValidation(..., holdout=0.2)."
+        )
+    classes = model.manifest["output"].get("classes")
+    return unpack(checked(model, HELD), None if classes is None else tuple(classes))
 
 
 def looks_at(events: Iterable[Event], fingerprint: str) -> int:
@@ -80,7 +114,7 @@ def looks_at(events: Iterable[Event], fingerprint: str) -> int:
     return sum(event.what == "looked" and event.about.get("fingerprint") == fingerprint for event in events)
 
 
-def count_look(model: ModelVersion, data: Data, scores: Mapping[str, Any], clock: Clock | None = None) -> int:
+def count_look(model: ModelVersion, data: Seen, scores: Mapping[str, Any], clock: Clock | None = None) -> int:
     """Write a look down, and say how many there were at these rows with it."""
     folder = model.path.parent
     about = {"data": data.name, "rows": data.rows, "fingerprint": data.fingerprint, "scores": scores}

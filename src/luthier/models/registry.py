@@ -35,6 +35,7 @@ from luthier.models.signing import SIGNATURE, sign, verified
 
 MANIFEST = "model.json"
 CARD = "CARD.md"
+HELD = "held.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +68,14 @@ def save_model(
     meta: Mapping[str, Any],
     data: Any,
     format: str = "skops",  # noqa: A002 - the word people use for it
+    held: bytes | None = None,
     clock: Clock | None = None,
 ) -> ModelVersion:
     """Keep a fitted estimator as the next version of `name`, with a manifest, a card and a signature.
 
     `meta` is what is known of its making, as JSON: study, trial, params, scores, estimator, task, cv, splits. `data` is
-    the `Data` that it was fitted on, or rows like those it reads. Before anything is written it is loaded again and must
+    the `Data` that it was fitted on, or rows like those it reads; `held` what was predicted for rows that were locked away
+    (`held.pack`). Before anything is written it is loaded again and must
     predict the same. A trial that is a version already is not saved again: that version is returned.
 
     The first version of a model is its champion; a later one is promoted by `challenge` or `promote`. Raises ModelError
@@ -88,7 +91,8 @@ def save_model(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with log.locked(folder):
-            version = _add(folder, manifest, FILES[format], content, clock)
+            files = {FILES[format]: content} | ({} if held is None else {HELD: held})
+            version = _add(folder, manifest, files, clock)
     except OSError as error:
         raise ModelError(
             f"the model cannot be written to {str(folder)!r}: {error.strerror or error}."
@@ -96,7 +100,7 @@ def save_model(
     return show_model(home, name, version)
 
 
-def _add(folder: Path, manifest: Mapping[str, Any], file: str, content: bytes, clock: Clock) -> int:
+def _add(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes], clock: Clock) -> int:
     events = log.read(folder)
     there = _made_from(folder, events, manifest["origin"])
     if there is not None:
@@ -105,7 +109,7 @@ def _add(folder: Path, manifest: Mapping[str, Any], file: str, content: bytes, c
     champion = champion_of(folder, events)
     if champion is not None and not events:  # from before there was a log, or from elsewhere
         log.append(folder, Event("promoted", champion, about={"why": "it was the latest"}), clock)
-    version = _write(folder, events, manifest, file, content)
+    version = _write(folder, events, manifest, files)
     log.append(folder, Event("saved", version, about={"origin": manifest["origin"]}), clock)
     if champion is None:
         log.append(folder, Event("promoted", version, about={"why": "there was no other"}), clock)
@@ -151,6 +155,11 @@ def content_of(model: ModelVersion) -> bytes:
         raise ModelError(
             f"{model.what} is in the format {serializer!r}, which this Luthier does not read. Upgrade Luthier."
         )
+    return checked(model, file)
+
+
+def checked(model: ModelVersion, file: str) -> bytes:
+    """The bytes of a file of a version; raises ModelError where they are not those that were saved."""
     try:
         content = (model.path / file).read_bytes()
     except OSError as error:
@@ -323,18 +332,19 @@ def _listed(numbers: Iterable[int]) -> str:
 
 
 def _write(
-    folder: Path, events: Sequence[Event], manifest: Mapping[str, Any], file: str, content: bytes
+    folder: Path, events: Sequence[Event], manifest: Mapping[str, Any], files: Mapping[str, bytes]
 ) -> int:
     """Fill a hidden folder, then rename it to the next number that never was one."""
     hidden = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
     try:
         hidden.chmod(0o755)
-        write_file(hidden / file, content)
+        for file, content in files.items():
+            write_file(hidden / file, content)
         version = max([*_numbered(folder), *(event.version for event in events)], default=0)
         while True:
             version += 1
             text = card({**manifest, "version": version}).encode()
-            hashes = {file: _hash(content), CARD: _hash(text)}
+            hashes = {file: _hash(content) for file, content in files.items()} | {CARD: _hash(text)}
             write_file(hidden / CARD, text)
             write_manifest(hidden, {**manifest, "version": version, "files": hashes})
             if _rename(hidden, folder / str(version)):

@@ -196,8 +196,16 @@ class CrossValidation:
             raise InvalidStudy(
                 "no rows are locked away. Lock some: CrossValidation(estimator, X, y, holdout=0.2)."
             )
-        rest = np.setdiff1d(np.arange(self.data.rows), self.locked)
-        return self._score(self._fit(self.in_full(params), rest)[0], self.locked, "the locked rows")
+        return self._score(self._fit_without(self.locked, params), self.locked, "the locked rows")
+
+    def held_back(self, params: Params) -> tuple[Any, Any, Any]:
+        """The estimator fitted to all rows but those that are locked away, and X and y of those."""
+        assert self.locked is not None
+        return self._fit_without(self.locked, params), *self._rows(self.locked)
+
+    def _fit_without(self, locked: Indices, params: Params) -> Any:
+        rest = np.setdiff1d(np.arange(self.data.rows), locked)
+        return self._fit(self.in_full(params), rest)[0]
 
     def keeping(self, folder: Path) -> CrossValidation:
         """The same cross-validation, which keeps in `folder` what it predicts for the rows left out."""
