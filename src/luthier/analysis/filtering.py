@@ -208,7 +208,9 @@ def coded(parameter: Parameter, name: str, rows: Sequence[Params]) -> Floats:
     of that kind, as the defaults of an estimator may be.
     """
     if isinstance(parameter, Choice):
-        places = {(type(value), value): float(i) for i, value in enumerate(parameter.values)}
+        places: dict[tuple[type, object], float] = {
+            (type(value), value): float(i) for i, value in enumerate(parameter.values)
+        }
         missing = object()
         given = (row.get(name, missing) for row in rows)
         return np.array([places.get((type(value), value), math.nan) for value in given], dtype=np.float64)
@@ -356,7 +358,9 @@ def _spans(kind: Kind, name: str, problem: Problem, item: str, text: str) -> tup
     if dots and item == word:
         ends = [math.inf * side if not end else _number(end) for end, side in ((low, -1), (high, 1))]
         if None in ends or not (low or high):
-            raise InvalidFilter(f"{word!r} is no range of numbers. Write it as {name}:1..5, {name}:1.. or {name}:..5")
+            raise InvalidFilter(
+                f"{word!r} is no range of numbers. Write it as {name}:1..5, {name}:1.. or {name}:..5"
+            )
         span = Span(float(ends[0] or 0.0), float(ends[1] or 0.0))
         if span.low > span.high:
             raise InvalidFilter(f"the range {word} begins above its end. Write {name}:{high}..{low}")
@@ -368,7 +372,9 @@ def _spans(kind: Kind, name: str, problem: Problem, item: str, text: str) -> tup
         return (Span(math.nan, math.nan),)
     number = _number(word)
     if number is None:
-        raise InvalidFilter(f"{word!r} is no number, and {name!r} is one. Write {name}:0.5, {name}:0.1..0.5 or {name}>0.1")
+        raise InvalidFilter(
+            f"{word!r} is no number, and {name!r} is one. Write {name}:0.5, {name}:0.1..0.5 or {name}>0.1"
+        )
     return (Span(number, number),)
 
 

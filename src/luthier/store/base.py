@@ -112,7 +112,7 @@ class Reader(Protocol):
         """
         ...
 
-    def params(self, study: str, low: int = 0, high: int | None = None) -> list[Params]:
+    def params(self, study: str, low: int = 0, high: int | None = None) -> Sequence[Params]:
         """The parameters of trials `low` to `high`, the latter left out, by number. They never change, so whoever has those of a trial
         has them for good.
         """

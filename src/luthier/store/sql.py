@@ -140,20 +140,13 @@ class SQLStore:
         values: dict[str, Any] = {"in_study": study, "low": low, "high": LAST if high is None else high}
         with self._reading(study) as connection:
             rows = connection.execute(sql, values | ({"since": since} if since else {})).fetchall()
+        metrics = rows_from_texts([row[3] or "{}" for row in rows])
         return [
-            Brief(
-                number,
-                seq,
-                STATES[state],
-                NOTHING if metrics is None else scalars_from_text(metrics),
-                fidelity,
-                started,
-                ended,
-            )
-            for number, seq, state, metrics, fidelity, started, ended in rows
+            Brief(number, seq, STATES[state], found or NOTHING, fidelity, started, ended)
+            for (number, seq, state, _, fidelity, started, ended), found in zip(rows, metrics, strict=True)
         ]
 
-    def params(self, study: str, low: int = 0, high: int | None = None) -> list[Params]:
+    def params(self, study: str, low: int = 0, high: int | None = None) -> Sequence[Params]:
         """The parameters of trials `low` to `high`, by number."""
         values = {"in_study": study, "low": low, "high": LAST if high is None else high}
         with self._reading(study) as connection:

@@ -1,14 +1,19 @@
-"""Columns: all trials of a study as arrays, so that a hundred thousand of them are a page's work and not a minute's."""
+"""Columns: all trials of a study as arrays, so that a hundred thousand of them are a page's work and not a minute's.
+
+They are a table for `luthier.analysis.filtering` too: own columns, metrics, and parameters, which are read later than the rest and only once.
+"""
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from luthier.analysis.filtering import Kind, coded
+from luthier.space import Params
 from luthier.store.base import Brief
 from luthier.study import Problem, State
 
@@ -25,6 +30,8 @@ ROW = np.dtype(
         ("cost", "f8"),
     ]
 )
+MOST_METRICS = 24
+"""So many metrics are kept of every trial: those of the objectives and constraints, and the first others that are seen."""
 Numbers = NDArray[np.intp]
 Floats = NDArray[np.float64]
 
@@ -44,6 +51,13 @@ class Columns:
         self._size = 0
         self._order: Numbers | None = None
         self._finished: Numbers | None = None
+        self._sorted: dict[tuple[Kind, str, bool], Numbers] = {}
+        self._metrics: dict[str, Floats] = {}
+        self._params: dict[str, Floats] = {name: np.empty(0) for name in self.varying}
+        self.known = 0
+        """Of so many trials the parameters are here."""
+        self.tags: dict[str, Collection[int]] = {}
+        """The trials that people gave a tag, by tag."""
 
     def __len__(self) -> int:
         return self._size
@@ -57,11 +71,35 @@ class Columns:
             rows = self._rows
             for brief in briefs:
                 rows[brief.number] = self._row(brief)
+            self._measure(briefs)
             self._order = self._finished = None
+            self._sorted.clear()
+
+    def _measure(self, briefs: Sequence[Brief]) -> None:
+        numbers = [brief.number for brief in briefs]
+        seen = dict.fromkeys(name for brief in briefs for name in brief.metrics)
+        for name in [*self._metrics, *(name for name in seen if name not in self._metrics)]:
+            if name not in self._metrics:
+                if len(self._metrics) == MOST_METRICS:
+                    break
+                self._metrics[name] = np.full(len(self._rows), np.nan)
+            self._metrics[name] = _grown(self._metrics[name], len(self._rows))
+            self._metrics[name][numbers] = [brief.metrics.get(name, math.nan) for brief in briefs]
+
+    def learn(self, rows: Sequence[Params]) -> None:
+        """Take in the parameters of the next trials whose parameters are not here yet."""
+        found = {name: coded(self.problem.space[name], name, rows) for name in self.varying}
+        with self.still:
+            until = self.known + len(rows)
+            for name, values in found.items():
+                self._params[name] = _grown(self._params[name], max(until, len(self._rows)))
+                self._params[name][self.known : until] = values
+            self.known = until
+            self._sorted = {key: order for key, order in self._sorted.items() if key[0] != "param"}
 
     def _make_room(self, size: int) -> None:
         if size > len(self._rows):
-            grown = np.zeros(max(size, 2 * len(self._rows)), ROW)
+            grown = np.zeros(max(size, len(self._rows) * 5 // 4), ROW)
             grown[: self._size] = self._rows[: self._size]
             self._rows = grown
         self._size = max(self._size, size)
@@ -83,6 +121,70 @@ class Columns:
         if brief.state is not State.COMPLETED or not (fidelity is None or fidelity.full(brief.fidelity)):
             return math.nan
         return brief.metrics.get(self.problem.objective.metric, math.nan)
+
+    # --- a table of all trials -------------------------------------------------------------------
+
+    @property
+    def varying(self) -> list[str]:
+        """The parameters that have more than one value."""
+        return [name for name, parameter in self.problem.space.items() if parameter.size != 1]
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics that were seen, in that order."""
+        return list(self._metrics)
+
+    def own(self, kind: Kind) -> Floats:
+        """The score, number, seconds or state of each trial; what runs has no seconds yet."""
+        rows = self._rows[: self._size]
+        match kind:
+            case "number":
+                return np.arange(self._size, dtype=np.float64)
+            case "seconds":
+                return np.subtract(rows["ended"], rows["started"], dtype=np.float64)
+            case "state":
+                return np.asarray(rows["state"], np.float64)
+            case _:
+                return self.values
+
+    def param(self, name: str) -> Floats:
+        """The values of a parameter, as `coded` has them; NaN where it does not exist, or is not known yet."""
+        found = self._params[name][: self._size]
+        if len(found) < self._size or self.known < self._size:
+            found = np.append(found[: self.known], np.full(self._size - min(self.known, self._size), np.nan))
+        return found
+
+    def metric(self, name: str) -> Floats:
+        """What was measured at the end of each trial."""
+        found = self._metrics.get(name)
+        return np.full(self._size, np.nan) if found is None else found[: self._size]
+
+    def tagged(self, word: str) -> NDArray[np.bool_]:
+        """Which trials people gave that tag."""
+        found = np.zeros(self._size, dtype=np.bool_)
+        found[[number for number in self.tags.get(word, ()) if 0 <= number < self._size]] = True
+        return found
+
+    def column(self, kind: Kind, name: str) -> Floats:
+        """Any of these."""
+        return (
+            self.param(name) if kind == "param" else self.metric(name) if kind == "metric" else self.own(kind)
+        )
+
+    def sorted(self, kind: Kind, name: str, falling: bool) -> Numbers:
+        """All trials by a column, those without a value last; of equals the lowest number first."""
+        with self.still:
+            key = (kind, name, falling)
+            if key not in self._sorted:
+                values = self.column(kind, name)
+                self._sorted[key] = np.argsort(-values if falling else values, kind="stable")
+            return self._sorted[key]
+
+    @property
+    def times(self) -> tuple[Floats, Floats, NDArray[np.int8]]:
+        """When each trial began and ended, in seconds since 1970, and the place of its state among STATES."""
+        rows = self._rows[: self._size]
+        return rows["started"], rows["ended"], rows["state"]
 
     # --- answers ---------------------------------------------------------------------------------
 
@@ -155,6 +257,15 @@ class Columns:
             return float(np.nansum(rows["cost"]))
         until = np.where(rows["state"] == CODES[State.RUNNING], now, rows["ended"])
         return float(np.nansum(np.maximum(until - rows["started"], 0.0)))
+
+
+def _grown(values: Floats, size: int) -> Floats:
+    """The same with room for more, which is NaN."""
+    if len(values) >= size:
+        return values
+    grown = np.full(size, np.nan)
+    grown[: len(values)] = values
+    return grown
 
 
 def _records(losses: Floats) -> Numbers:
