@@ -206,6 +206,6 @@ def test_ticks_are_round_and_where_they_belong() -> None:
 def test_an_axis_of_the_objective_always_has_room() -> None:
     flat = History(Problem(SPACE, (Objective("loss", "max"),)))
     flat.merge([Trial(0, {}, State.RUNNING, 1).after(Completed({"loss": 1.0}), 1)], 1)
-    view = View(flat)
+    view = View(flat.problem.objective, flat.values)
     assert view.low < 1.0 < view.high
     assert picture(flat, "distribution").panels

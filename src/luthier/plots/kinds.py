@@ -426,7 +426,7 @@ def _joined(rows: Floats) -> tuple[Floats, Floats]:
 def _view(trials: History) -> View:
     if not np.isfinite(trials.values).any():
         raise LuthierError("no trial has completed with a value yet, so there is nothing to draw.")
-    return View(trials)
+    return View(trials.problem.objective, trials.values)
 
 
 def _told(trials: History, trial: Trial) -> str:

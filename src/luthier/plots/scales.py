@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from luthier.plots.picture import Axis
 from luthier.space import Choice, Const, Float, Int, Parameter, Scalar
-from luthier.study import History
+from luthier.study import Objective
 
 Floats = NDArray[np.float64]
 Ticks = tuple[tuple[float, str], ...]
@@ -100,10 +100,9 @@ class View:
     values are so bad that nothing else could be told apart; those are drawn at its edge.
     """
 
-    def __init__(self, history: History) -> None:
-        objective = history.problem.objective
+    def __init__(self, objective: Objective, values: Floats) -> None:
         self.sign, self.metric = objective.sign, objective.metric
-        values = history.values[np.isfinite(history.values)]
+        values = values[np.isfinite(values)]
         most = np.quantile(values, [0.0, 0.9]) if len(values) else np.zeros(2)
         self.log = bool(self.sign > 0 and 0 < 50 * most[0] < most[1])
         self.low, self.high = self._ends(values)

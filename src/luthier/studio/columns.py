@@ -141,7 +141,7 @@ class Columns:
             case "number":
                 return np.arange(self._size, dtype=np.float64)
             case "seconds":
-                return np.subtract(rows["ended"], rows["started"], dtype=np.float64)
+                return np.asarray(rows["ended"] - rows["started"], np.float64)
             case "state":
                 return np.asarray(rows["state"], np.float64)
             case _:
@@ -152,7 +152,7 @@ class Columns:
         found = self._params[name][: self._size]
         if len(found) < self._size or self.known < self._size:
             found = np.append(found[: self.known], np.full(self._size - min(self.known, self._size), np.nan))
-        return found
+        return np.asarray(found, np.float64)
 
     def metric(self, name: str) -> Floats:
         """What was measured at the end of each trial."""
@@ -191,7 +191,7 @@ class Columns:
     @property
     def values(self) -> Floats:
         """The first objective by trial number; NaN where there is none."""
-        return self._rows["value"][: self._size]
+        return np.asarray(self._rows["value"][: self._size], np.float64)
 
     @property
     def feasible(self) -> NDArray[np.bool_]:
