@@ -82,7 +82,12 @@ class Kind(Generic[T]):
             raise InvalidStudy(
                 f"the {self.word} {cls.__qualname__} cannot be found again by name. Define it at the top of a module."
             )
-        options = {field.name: getattr(thing, field.name) for field in fields(thing) if field.init}
+        options = {
+            field.name: getattr(thing, field.name)
+            for field in fields(thing)
+            if field.init
+            and not (field.metadata.get("later") and getattr(thing, field.name) == field.default)
+        }
         for held in _holding(type(thing)) & options.keys():
             options[held] = self._written(options[held])
         try:

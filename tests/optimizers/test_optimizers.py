@@ -3,10 +3,14 @@
 import math
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import luthier as lt
+from luthier import plugins
 from luthier.errors import InvalidStudy
 from luthier.optimizers import (
     CMAES,
@@ -308,3 +312,31 @@ def _calls(function: object) -> int:
     finally:
         sys.setprofile(None)
     return counted
+
+
+def test_a_grid_that_skips_points_tries_all_others_once_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    space = {"penalty": ["l1", "l2", None], "solver": ["a", "b"], "C": [1, 2]}
+    skip = [{"penalty": "l1", "solver": "a"}, {"penalty": None}]
+    again: dict[str, Any] = {
+        "minimize": "loss", "name": "g", "store": str(tmp_path / "s.db"), "progress": False,
+    }  # fmt: skip
+
+    def loss(penalty: str | None, solver: str, C: int) -> float:
+        return C
+
+    lt.tune(loss, space, algorithm=Grid(skip=skip), trials=2, **again).close()
+    study = lt.tune(loss, space, algorithm=Grid(skip=skip), **again)
+    tried = sorted((t.params["penalty"], t.params["solver"], t.params["C"]) for t in study.trials)  # type: ignore[type-var]
+    assert tried == [
+        ("l1", "b", 1),
+        ("l1", "b", 2),
+        ("l2", "a", 1),
+        ("l2", "a", 2),
+        ("l2", "b", 1),
+        ("l2", "b", 2),
+    ]
+    assert study.spec.algorithm.options["skip"] == skip
+    study.close()
+    with pytest.raises(InvalidStudy, match="skip is"):
+        Grid(skip={"penalty": "l1"})  # type: ignore[arg-type]
+    assert "skip" not in plugins.named(Grid()).options, "studies from before ask the same question as ever"

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from luthier.errors import InvalidSpace
-from luthier.space import Choice, Float, Int, Params, Points, Space, size
+from luthier.space import Choice, Float, Int, Params, Points, Space, same, size
 from tests.space.strategies import finite, spaces
 
 
@@ -42,6 +42,48 @@ def test_a_grid_over_any_space_has_valid_points_that_differ(space: Space, levels
     for point in points:
         space.check(point)
     assert len({space.key(point) for point in points}) == len(points)
+
+
+@given(spaces(finite, most=5), st.data())
+def test_points_to_skip_have_no_number_and_all_others_one(space: Space, data: st.DataObject) -> None:
+    assume(len(space) and math.prod(parameter.size or 0 for parameter in space.values()) <= 1000)
+    everything: list[Params] = list(Points(space))
+    rules = []
+    for _ in range(data.draw(st.integers(0, 3))):
+        point = data.draw(st.sampled_from(everything))
+        names = data.draw(st.lists(st.sampled_from(sorted(point)), min_size=1, max_size=3, unique=True))
+        rules.append({name: point[name] for name in names})
+
+    def skipped(point: Params) -> bool:
+        return any(
+            all(name in point and same(point[name], value) for name, value in rule.items()) for rule in rules
+        )
+
+    left = Points(space, skip=rules)
+    keys = [space.key(point) for point in left]
+    assert len(keys) == len(set(keys)) == left.size
+    assert set(keys) == {space.key(point) for point in everything if not skipped(point)}
+
+
+def test_what_is_to_be_skipped_does_not_add_points_to_a_thinned_grid() -> None:
+    space = Space(n=Int(1, 1000), kind=["a", "b"])
+    assert Points(space, 5, [{"n": 77, "kind": "a"}]).size == Points(space, 5).size == 10
+    assert Points(space, 5, [{"n": 1, "kind": "a"}]).size == 9
+    assert Points(Space(kind=["a"]), skip=[{"kind": "a"}]).size == 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({}, "every point"),
+        ({"kin": "a"}, "kind"),
+        ({"kind": "c"}, "'kind' in skip"),
+        ({"kind": None}, "in skip"),
+    ],
+)
+def test_a_rule_that_means_nothing_is_refused(rule: dict[str, str | None], said: str) -> None:
+    with pytest.raises(InvalidSpace, match=said):
+        Points(Space(kind=["a", "b"]), skip=[rule])
 
 
 def test_conditional_parameters_count_only_where_they_exist() -> None:

@@ -16,6 +16,11 @@ import numpy as np
 from luthier.space import Params
 from luthier.study import Problem, Proposal, Trial
 
+LATER = {"later": True}
+"""`field(metadata=LATER)` for a setting that older versions did not have: where it is at its default it is not written, so that studies from
+before it ask the same question as ever (luthier.plugins).
+"""
+
 
 class Optimizer(Protocol):
     """Alive, and private to one engine."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from luthier.optimizers.base import Optimizer
+from luthier.errors import InvalidStudy
+from luthier.optimizers.base import LATER, Optimizer
 from luthier.optimizers.wrap import at_least, propose
-from luthier.space import Points
+from luthier.space import Points, Scalar
 from luthier.study import Problem, Proposal, Trial
 
 
@@ -20,22 +21,30 @@ class Grid:
 
     The number of its point is in each trial's tag, and that is how points are told apart: each is proposed exactly
     once, whatever engines work on the study and whatever becomes of the trial; also where the objective is noisy.
+
+    Points that have all the values of a mapping in `skip` are left out: `skip=[{"penalty": "l1", "solver": "lbfgs"}]`.
     """
 
     levels: int = 5
+    skip: Sequence[Mapping[str, Scalar]] = field(default=(), metadata=LATER)
 
     def __post_init__(self) -> None:
         at_least(1, levels=self.levels)
+        if isinstance(self.skip, str | Mapping) or not all(isinstance(point, Mapping) for point in self.skip):
+            raise InvalidStudy(
+                f"skip is {self.skip!r}. Use a list of values to leave out together, as in [{{'solver': 'lbfgs', 'penalty': 'l1'}}]."
+            )
+        object.__setattr__(self, "skip", tuple(dict(point) for point in self.skip))
 
     def start(self, problem: Problem) -> Optimizer:
         """An optimiser for any problem, however many points that makes."""
-        return _Grid(problem, self.levels)
+        return _Grid(problem, Points(problem.space, self.levels, self.skip))
 
 
 class _Grid:
-    def __init__(self, problem: Problem, levels: int) -> None:
+    def __init__(self, problem: Problem, points: Points) -> None:
         self._problem = problem
-        self._points = Points(problem.space, levels)
+        self._points = points
         self._first = 0  # every point before this one was tried
         self._tried: set[int] = set()  # and so were these
 

@@ -7,12 +7,12 @@ costs no more than one of ten.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
 
-from luthier.errors import InvalidSpace
-from luthier.space.parameters import Int, Scalar
+from luthier.errors import InvalidParams, InvalidSpace, did_you_mean
+from luthier.space.parameters import Int, Scalar, When
 from luthier.space.space import Space
 
 _Seen = frozenset[tuple[str, int]]
@@ -31,22 +31,34 @@ class Points(Sequence[dict[str, Scalar]]):
 
     An Int with more than twice `levels` values is thinned out to that many, but keeps those that conditions ask
     for. Without
-    `levels` nothing is thinned out, and a continuous Float raises InvalidSpace. `size` is the number of points as an
+    `levels` nothing is thinned out, and a continuous Float raises InvalidSpace. Points that have all the values of a mapping
+    in `skip` are left out; they have no number. `size` is the number of points as an
     int of any size; `len` fails, as for a range, above 2^63.
     """
 
-    def __init__(self, space: Space, levels: int | None = None) -> None:
+    def __init__(
+        self, space: Space, levels: int | None = None, skip: Sequence[Mapping[str, Scalar]] = ()
+    ) -> None:
         if levels is not None and levels < 1:
             raise InvalidSpace(f"levels is {levels}. Use at least 1.")
         self.space = space
         self.levels = levels
-        blocks = {name: _blocks(space, name, levels) for name in space}
-        self._digits = tuple(_digit(space, name, blocks) for name in _families(space))
-        # A kind of value matters as long as a parameter that asks for it is still to come.
-        self._last_use = {
-            name: max((i for i, d in enumerate(self._digits) if name in d.parents), default=-1)
-            for name in space
-        }
+        rules = [_rule(space, given) for given in skip]
+        names = _families(space)
+        self._blocks = {name: _blocks(space, name, levels, rules) for name in space}
+        self._digits = tuple(_digit(space, name, self._blocks) for name in names)
+        self._refused: list[list[int]] = [
+            [] for _ in names
+        ]  # the rules that come true at this place, if at all
+        asking: dict[str, int] = {}  # the last place at which it matters which kind of value a parameter has
+        for place, digit in enumerate(self._digits):
+            asking |= dict.fromkeys(digit.parents, place)
+        for number, rule in enumerate(rules):
+            last = max(names.index(name) for name in rule)
+            self._refused[last].append(number)
+            asking |= {name: max(last, asking.get(name, -1)) for name in rule}
+        self._rules = rules
+        self._last_use = {name: asking.get(name, -1) for name in space}
         self._counts = self._counted()
         self.size = self._counts[0][frozenset()]
 
@@ -70,6 +82,8 @@ class Points(Sequence[dict[str, Scalar]]):
                 seen = self._after(place, seen, None)
                 continue
             for kind, block in enumerate(digit.blocks):
+                if self._refuses(place, seen, kind):
+                    continue
                 after = self._after(place, seen, kind)
                 below = self._counts[place + 1][after]
                 if rest < block.size * below:
@@ -82,21 +96,41 @@ class Points(Sequence[dict[str, Scalar]]):
     def _counted(self) -> list[dict[_Seen, int]]:
         """For each place, and whatever may have been seen before it, the number of ways to fill the digits from there."""
         reached: list[set[_Seen]] = [{frozenset()}]
-        for place, digit in enumerate(self._digits):
+        for place in range(len(self._digits)):
             reached.append(
-                {self._after(place, seen, kind) for seen in reached[-1] for kind in digit.ways(seen)}
+                {self._after(place, seen, kind) for seen in reached[-1] for kind in self._ways(place, seen)}
             )
         counts: list[dict[_Seen, int]] = [{frozenset(): 1}]
         for place, digit in reversed(list(enumerate(self._digits))):
             below = counts[0]
             here = {
                 seen: sum(
-                    digit.choices(kind) * below[self._after(place, seen, kind)] for kind in digit.ways(seen)
+                    digit.choices(kind) * below[self._after(place, seen, kind)]
+                    for kind in self._ways(place, seen)
                 )
                 for seen in reached[place]
             }
             counts.insert(0, here)
         return counts
+
+    def _ways(self, place: int, seen: _Seen) -> Sequence[int | None]:
+        ways = self._digits[place].ways(seen)
+        if not self._refused[place]:
+            return ways
+        return [kind for kind in ways if kind is None or not self._refuses(place, seen, kind)]
+
+    def _refuses(self, place: int, seen: _Seen, kind: int) -> bool:
+        """Whether a point with this kind of value at that place, and what was seen before it, is to be skipped."""
+        if not self._refused[place]:
+            return False
+        known = {**dict(seen), self._digits[place].name: kind}
+        return any(
+            all(
+                name in known and ("", number) in self._blocks[name][known[name]].meets
+                for name in self._rules[number]
+            )
+            for number in self._refused[place]
+        )
 
     def _after(self, place: int, seen: _Seen, kind: int | None) -> _Seen:
         now = seen if kind is None else seen | {(self._digits[place].name, kind)}
@@ -105,7 +139,9 @@ class Points(Sequence[dict[str, Scalar]]):
 
 @dataclass(frozen=True)
 class _Block:
-    """Values that mean the same to every condition, which are those in `meets`: (name, number of its condition)."""
+    """Values that mean the same to every condition, which are those in `meets`: (name, number of its condition); or no name, and
+    the number of a rule of what to skip.
+    """
 
     size: int
     nth: Callable[[int], Scalar]
@@ -138,7 +174,23 @@ def _digit(space: Space, name: str, blocks: dict[str, tuple[_Block, ...]]) -> _D
     return _Digit(name, blocks[name], parents)
 
 
-def _blocks(space: Space, name: str, levels: int | None) -> tuple[_Block, ...]:
+def _rule(space: Space, given: Mapping[str, Scalar]) -> dict[str, When]:
+    """What is to be skipped, as a condition on each of its parameters."""
+    if not given:
+        raise InvalidSpace("a point to skip has no values, so every point would be skipped. Leave it out.")
+    for name, value in given.items():
+        if name not in space:
+            raise InvalidSpace(f"{name!r} in skip is no parameter of the space.{did_you_mean(name, space)}")
+        try:
+            space[name].check(value)
+        except InvalidParams as error:
+            raise InvalidSpace(f"parameter {name!r} in skip {error}.") from None
+    return {name: When(name, (value,)) for name, value in given.items()}
+
+
+def _blocks(
+    space: Space, name: str, levels: int | None, rules: Sequence[Mapping[str, When]]
+) -> tuple[_Block, ...]:
     parameter = space[name]
     asked = {
         (child, number): condition
@@ -146,6 +198,7 @@ def _blocks(space: Space, name: str, levels: int | None) -> tuple[_Block, ...]:
         for number, condition in enumerate(space.conditions(child))
         if condition.parent == name
     }
+    asked |= {("", number): rule[name] for number, rule in enumerate(rules) if name in rule}
     if levels is None and parameter.size is None:
         raise InvalidSpace(
             f"parameter {name!r} is continuous: {parameter!r}. Say with how many levels, or give a step."
@@ -159,7 +212,10 @@ def _blocks(space: Space, name: str, levels: int | None) -> tuple[_Block, ...]:
     values = listed if listed is not None else parameter.grid(parameter.size or 1)
     if thinned and isinstance(parameter, Int):
         wanted = {
-            value for condition in asked.values() for value in condition.values if isinstance(value, int)
+            value
+            for (child, _), condition in asked.items()
+            for value in condition.values
+            if child and isinstance(value, int)
         }
         values = sorted({*(value for value in values if isinstance(value, int)), *wanted})
     groups: dict[frozenset[tuple[str, int]], list[Scalar]] = {}
