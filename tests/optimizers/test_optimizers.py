@@ -325,7 +325,7 @@ def test_a_grid_that_skips_points_tries_all_others_once_and_goes_on_where_it_sto
         return C
 
     lt.tune(loss, space, algorithm=Grid(skip=skip), trials=2, **again).close()
-    study = lt.tune(loss, space, algorithm=Grid(skip=skip), **again)
+    study = lt.tune(loss, space, algorithm=Grid(skip=skip), trials=99, **again)
     tried = sorted((t.params["penalty"], t.params["solver"], t.params["C"]) for t in study.trials)  # type: ignore[type-var]
     assert tried == [
         ("l1", "b", 1),
