@@ -115,7 +115,8 @@ def _is_elsewhere(url: str, port: int) -> bool:
 
 
 @pytest.fixture
-def desk(browser: Browser) -> Iterator[Desk]:
+def desk(browser: Browser, serve: Callable[..., Served]) -> Iterator[Desk]:
+    """Pages; they are closed before the studios are."""
     opened = Desk(browser)
     yield opened
     opened.close()
