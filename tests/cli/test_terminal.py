@@ -73,6 +73,7 @@ def test_ctrl_c_ends_in_order_and_the_same_command_goes_on(folder: Path, study: 
 
 def test_a_closed_pipe_is_no_error(folder: Path, study: Study) -> None:
     file = study(trials=2000)
+    (folder / file).write_text('algorithm = "random"\n' + (folder / file).read_text())  # which does not think
     subprocess.run([*LUTHIER, "run", file, "--no-progress"], cwd=folder, check=True, capture_output=True)
     for options in ("", "--csv", "--json"):
         command = f"'{sys.executable}' -m luthier trials first {options} | head -n 1"
