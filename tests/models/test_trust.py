@@ -117,7 +117,7 @@ def test_what_a_model_made_elsewhere_may_use_is_limited(tmp_path, monkeypatch):
 def test_the_process_of_its_own_knows_no_keys(monkeypatch):
     monkeypatch.setenv("LUTHIER_KEY", "the key of our team")
     monkeypatch.setenv("LUTHIER_STORE", "postgresql://me:secret@host/db")
-    assert not any("secret" in value or "our team" in value for value in answers._environment().values())
+    assert not any("secret" in value or "our team" in value for value in answers.environment().values())
 
 
 def test_joblib_made_elsewhere_is_not_even_loaded_apart(tmp_path):

@@ -34,6 +34,7 @@ COMMANDS = {
     "note": "luthier.cli.change:note",
     "tag": "luthier.cli.change:tag",
     "models": "luthier.cli.models:models",
+    "serve": "luthier.cli.serve:serve",
     "describe": "luthier.cli.describe:describe",
     "replay": "luthier.cli.look:replay",
 }

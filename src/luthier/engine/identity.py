@@ -12,8 +12,12 @@ _serial = count()
 
 def new_worker() -> str:
     """A name that nobody else has: machine, process, when the process started, and a serial number."""
-    pid = os.getpid()
-    return f"{_machine()}/{pid}/{_started(pid)}/{next(_serial)}"
+    return name_of(os.getpid(), next(_serial))
+
+
+def name_of(pid: int, serial: int = 0) -> str:
+    """A name for a process of this machine, by which `is_gone` tells it from a later one with its number."""
+    return f"{_machine()}/{pid}/{_started(pid)}/{serial}"
 
 
 def is_gone(worker: str) -> bool:

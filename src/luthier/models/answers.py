@@ -64,14 +64,14 @@ def _with_classes(model: ModelVersion, found: Answers) -> Answers:
     return replace(found, classes=None if classes is None else tuple(classes))
 
 
-def ask(estimator: Any, X: Any) -> Answers:
-    """All that the fitted estimator has to say about X."""
+def ask(estimator: Any, X: Any, *, decisions: bool = True) -> Answers:
+    """All that the fitted estimator has to say about X; its decision function only if asked for."""
     values = np.asarray(estimator.predict(X))
     if values.ndim == 2 and values.shape[1] == 1:  # CatBoost, for several classes
         values = values[:, 0]
     probabilities = estimator.predict_proba(X) if hasattr(estimator, "predict_proba") else None
-    decisions = estimator.decision_function(X) if hasattr(estimator, "decision_function") else None
-    return Answers(values, probabilities, decisions)
+    decided = decisions and hasattr(estimator, "decision_function")
+    return Answers(values, probabilities, estimator.decision_function(X) if decided else None)
 
 
 def _apart(model: ModelVersion, content: bytes, X: Any) -> Answers:
@@ -86,7 +86,7 @@ def _apart(model: ModelVersion, content: bytes, X: Any) -> Answers:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 cwd=folder,
-                env=_environment(),
+                env=environment(),
                 timeout=SECONDS,
                 start_new_session=True,
             )
@@ -98,13 +98,13 @@ def _apart(model: ModelVersion, content: bytes, X: Any) -> Answers:
         if child.returncode or not said.exists():
             raise ModelError(
                 f"{model.what} was not made on this machine, and the process that it was loaded in died "
-                f"({_death(child)}). Do not load it unless you know where it comes from."
+                f"({death(child)}). Do not load it unless you know where it comes from."
             )
         return _understood(model, json.loads(said.read_bytes()), X)
 
 
-def _environment() -> dict[str, str]:
-    """No keys, no passwords; the way to Luthier and the libraries."""
+def environment() -> dict[str, str]:
+    """What a process may know that a model is loaded in: no keys, no passwords; the way to Luthier and the libraries."""
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     paths = [Path(__file__).parents[2], *(Path(path).absolute() for path in given if path)]
@@ -116,7 +116,8 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _death(child: subprocess.CompletedProcess[bytes]) -> str:
+def death(child: subprocess.CompletedProcess[bytes]) -> str:
+    """How a process ended: by which signal, or with which last word."""
     lines = child.stderr.decode(errors="replace").strip().splitlines()
     if child.returncode < 0:
         return signal.Signals(-child.returncode).name

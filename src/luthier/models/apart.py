@@ -19,7 +19,7 @@ from luthier.models.files import restore
 def main(path: str, memory: int, seconds: int) -> None:
     """Answer what is asked on stdin with JSON in the file at `path`."""
     asked = pickle.load(sys.stdin.buffer)  # our parent's words; the model in it is bytes, read by skops below
-    _limit(memory, seconds)
+    limit(memory, seconds)
     said: dict[str, Any]
     try:
         found = ask(restore(asked["content"], "skops", what=asked["what"]), asked["X"])
@@ -32,7 +32,8 @@ def main(path: str, memory: int, seconds: int) -> None:
     Path(path).write_text(json.dumps(said), encoding="utf-8")
 
 
-def _limit(memory: int, seconds: int) -> None:
+def limit(memory: int, seconds: int | None = None) -> None:
+    """No more bytes of address space than `memory` for this process, no more of the processor's time, no dumps of what it holds."""
     limits = {
         resource.RLIMIT_AS: memory,
         resource.RLIMIT_CPU: seconds,
@@ -40,6 +41,8 @@ def _limit(memory: int, seconds: int) -> None:
         resource.RLIMIT_CORE: 0,
     }
     for kind, most in limits.items():
+        if most is None:
+            continue
         hard = resource.getrlimit(kind)[1]
         limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
         try:

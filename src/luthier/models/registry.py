@@ -224,6 +224,25 @@ def history_of(home: Path | str, name: str) -> list[Event]:
     return log.read(_folder(home, name))
 
 
+def note(
+    home: Path | str, name: str, version: int, what: str, about: Mapping[str, Any], clock: Clock | None = None
+) -> None:
+    """Write into a model's log what became of a version elsewhere: "deployed", "undeployed". Raises ModelError where there is no log."""
+    folder = _folder(home, name)
+    clock = clock or SystemClock()
+    try:
+        with log.locked(folder):
+            events = log.read(folder)
+            champion = champion_of(folder, events)
+            if champion is not None and not events:  # from before there was a log, or from elsewhere
+                log.append(folder, Event("promoted", champion, about={"why": "it was the latest"}), clock)
+            log.append(folder, Event(what, version, about=plain(about)), clock)
+    except OSError as error:
+        raise ModelError(
+            f"what happens to model {name!r} cannot be written to {str(folder)!r}: {error.strerror or error}."
+        ) from error
+
+
 def delete_model(
     home: Path | str,
     name: str,
