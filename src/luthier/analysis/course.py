@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import heapq
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,16 +45,44 @@ def timeline(history: History) -> list[Span]:
     started = sorted(
         (t.started, t.number) for t in history if t.started is not None and t.state is not State.WAITING
     )
-    free: list[float] = []
-    spans = []
-    for start, number in started:
-        trial = history[number]
-        end = trial.ended if trial.state.ended else None
-        idle = [i for i, until in enumerate(free) if until <= start + CLOSE_SECONDS]
-        lane = max(idle, key=lambda i: free[i], default=len(free))  # what became free last goes on first
-        free[lane : lane + 1] = [np.inf if end is None else end]
-        spans.append(Span(number, lane, trial.worker, start, end, trial.state))
-    return spans
+    ends = [trial.ended if (trial := history[number]).state.ended else None for _, number in started]
+    places = lanes([start for start, _ in started], [math.inf if end is None else end for end in ends])
+    return [
+        Span(number, lane, history[number].worker, start, end, history[number].state)
+        for (start, number), end, lane in zip(started, ends, places, strict=True)
+    ]
+
+
+def lanes(starts: Sequence[float], ends: Sequence[float]) -> list[int]:
+    """A lane for each of these times, which come in the order of their starts, so that no two overlap in one. As few as can be; of those
+    that are free the one that became so last.
+    """
+    busy: list[tuple[float, int]] = []
+    free: list[int] = []  # the latest last
+    found = []
+    for start, end in zip(starts, ends, strict=True):
+        while busy and busy[0][0] <= start + CLOSE_SECONDS:
+            free.append(-heapq.heappop(busy)[1])
+        lane = free.pop() if free else len(busy)
+        heapq.heappush(busy, (end, -lane))
+        found.append(lane)
+    return found
+
+
+def without_breaks(spans: Sequence[tuple[float, float]]) -> tuple[list[tuple[float, float]], float]:
+    """The spans, in the order of their starts, moved so that they begin at 0 and long idle times are gone; and how many
+    seconds these were.
+    """
+    long = max(1.0, 0.25 * sum(end - start for start, end in spans))
+    begin = until = spans[0][0]
+    idle = 0.0
+    moved = []
+    for start, end in spans:
+        if start - until > long:
+            idle += start - until
+        until = max(until, end)
+        moved.append((start - begin - idle, end - begin - idle))
+    return moved, idle
 
 
 def distribution(history: History) -> Distribution:

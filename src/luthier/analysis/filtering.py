@@ -138,6 +138,11 @@ class Filter:
         """Whether a parameter is looked at."""
         return any(term.kind == "param" for term in self.terms)
 
+    @property
+    def asks_tags(self) -> bool:
+        """Whether a tag is looked at."""
+        return any(term.kind == "tag" for term in self.terms)
+
     def mask(self, table: Table) -> Mask:
         """Which rows of a table are meant."""
         found = np.ones(len(table), dtype=np.bool_)

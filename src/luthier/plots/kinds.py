@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from luthier.analysis import Contour, Forest, Slice, contour_of, distribution, slice_of, timeline
 from luthier.analysis import importance as importance_of
+from luthier.analysis.course import without_breaks
 from luthier.analysis.table import number
 from luthier.errors import InvalidParams, InvalidStudy, LuthierError, UnknownName, did_you_mean
 from luthier.expected import best_of
@@ -112,7 +113,7 @@ def timeline_of(trials: History) -> Picture:
     if not spans:
         raise LuthierError("no trial has started yet, so there is no timeline to draw.")
     latest = max([s.ended or s.started for s in spans] + [s.started for s in spans])
-    at, left_out = _without_breaks([(s.started, s.ended or latest) for s in spans])
+    at, left_out = without_breaks([(s.started, s.ended or latest) for s in spans])
     whole = max(end for _, end in at)
     unit, word = next(
         (u, w) for u, w in ((3600, "hours"), (60, "minutes"), (1, "seconds")) if whole > 3 * u or u == 1
@@ -149,22 +150,6 @@ def timeline_of(trials: History) -> Picture:
         note,
         size=(8.0, min(8.0, 2.4 + 0.35 * lanes)),
     )
-
-
-def _without_breaks(spans: Sequence[tuple[float, float]]) -> tuple[list[tuple[float, float]], float]:
-    """The spans, in the order of their starts, moved so that they begin at 0 and long idle times are gone; and how many
-    seconds these were.
-    """
-    long = max(1.0, 0.25 * sum(end - start for start, end in spans))
-    begin = until = spans[0][0]
-    idle = 0.0
-    moved = []
-    for start, end in spans:
-        if start - until > long:
-            idle += start - until
-        until = max(until, end)
-        moved.append((start - begin - idle, end - begin - idle))
-    return moved, idle
 
 
 def distribution_of(trials: History) -> Picture:

@@ -107,7 +107,7 @@ def curve(trial: Trial, metric: str) -> dict[str, Any]:
     """
     steps = np.array([step for step, _ in sorted(trial.reported(metric).items())], float)
     values = np.array([value for _, value in sorted(trial.reported(metric).items())], float)
-    kept = _outline(values, MOST_STEPS)
+    kept = outline(values, MOST_STEPS)
     kind = "folds" if trial.reports and uncertainty(trial, metric) is not None else "curve"
     return {
         "metric": metric,
@@ -118,7 +118,7 @@ def curve(trial: Trial, metric: str) -> dict[str, Any]:
     }
 
 
-def _outline(values: Floats, most: int) -> Sequence[int] | Numbers:
+def outline(values: Floats, most: int) -> Sequence[int] | Numbers:
     """Places that keep a curve's shape: of each stretch the lowest and the highest, and both ends."""
     if len(values) <= most:
         return range(len(values))

@@ -14,9 +14,10 @@ from luthier import api
 from luthier.analysis.filtering import parse
 from luthier.clock import Clock, SystemClock
 from luthier.errors import StoreUnavailable, StudyNotFound, did_you_mean
-from luthier.files import StudyFiles
+from luthier.files import StudyFiles, folder_of
 from luthier.store.base import Store, StudyRow
 from luthier.store.url import home, open_store, place
+from luthier.space import Params
 from luthier.studio.columns import Columns, Numbers
 from luthier.study import State, StudySpec, Trial
 from luthier.study.remarks import Remarks
@@ -126,6 +127,18 @@ class Shown:
             return trial
         raise StudyNotFound(f"study {self.name!r} has no trial {number}; it has {len(self)}.")
 
+    def params(self, low: int, high: int) -> list[Params]:
+        """The parameters of trials `low` to `high`, the latter left out."""
+        return self._store.params(self.name, low, high)
+
+    def metrics(self) -> list[str]:
+        """Every metric that was measured at the end of a trial, in the order in which they were."""
+        found: dict[str, None] = {}
+        for low in range(0, len(self), AT_ONCE):
+            for brief in self._store.brief(self.name, 0, low, low + AT_ONCE):
+                found.update(dict.fromkeys(brief.metrics))
+        return list(found)
+
     def facts(self) -> Mapping[str, object]:
         """What was found out about the study besides its trials."""
         return self._store.facts(self.name)
@@ -142,9 +155,11 @@ class Shown:
 def filtered(shown: Shown, text: str) -> Numbers:
     """The trials that a filter means, by number. Raises InvalidFilter."""
     columns = shown.columns
+    columns.tags = dict(shown.remarks.by_tag)
     found = parse(text, shown.spec.problem, columns.metrics)
     if found.asks_params:
         shown.learn()
+    columns.tags = dict(shown.remarks.by_tag) if found.asks_tags else {}
     with columns.still:
         return np.flatnonzero(found.mask(columns))
 
@@ -247,15 +262,16 @@ class Shelf:
 
     def files(self, name: str) -> StudyFiles:
         """The files of a study's trials."""
-        return StudyFiles(self.home / "work" / name)
+        return StudyFiles(folder_of(self.home, "work", name))
 
-    def log(self, name: str, trial: Trial, most: int) -> tuple[str, int] | None:
-        """The end of what a trial printed, and how many bytes that is in all; None where it printed nothing."""
-        path = self.home / "work" / name / str(trial.number) / str(max(trial.attempt, 1)) / "output.log"
+    def log(self, name: str, trial: Trial, most: int, after: int = 0) -> tuple[str, int] | None:
+        """The end of what a trial printed, after so many bytes, and how many bytes that is in all; None where it printed nothing."""
+        folder = folder_of(self.home, "work", name)
+        path = folder / str(trial.number) / str(max(trial.attempt, 1)) / "output.log"
         try:
             with path.open("rb") as file:
                 size = file.seek(0, 2)
-                file.seek(max(0, size - most))
+                file.seek(min(size, max(after, size - most)))
                 return file.read(most).decode(errors="replace"), size
         except OSError:
             return None
