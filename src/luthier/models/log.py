@@ -26,7 +26,9 @@ LOCK = ".lock"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened to a version: `what` is saved, challenged, promoted, rolled back, looked, noted or deleted."""
+    """Something that happened to a version: `what` is saved, challenged, promoted, rolled back, looked, noted, deployed,
+    undeployed, "rolled back deployment" or deleted.
+    """
 
     what: str
     version: int

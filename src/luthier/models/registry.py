@@ -224,7 +224,7 @@ def history_of(home: Path | str, name: str) -> list[Event]:
     return log.read(_folder(home, name))
 
 
-def note(
+def tell(
     home: Path | str, name: str, version: int, what: str, about: Mapping[str, Any], clock: Clock | None = None
 ) -> None:
     """Write into a model's log what became of a version elsewhere: "deployed", "undeployed". Raises ModelError where there is no log."""

@@ -28,7 +28,7 @@ from luthier.engine.identity import is_gone, name_of
 from luthier.errors import LuthierError, ModelError
 from luthier.models import log, show_model
 from luthier.models.log import Event
-from luthier.models.registry import note
+from luthier.models.registry import tell
 from luthier.serving.counts import stamp
 from luthier.serving.serve import PORT, TRIED
 
@@ -366,7 +366,7 @@ class Deployments:
         """Write it down here and in the model's own log."""
         self._event(what, name, version, about)
         with suppress(ModelError):  # its folder may be gone
-            note(self.home, name, version, what, about, self._clock)
+            tell(self.home, name, version, what, about, self._clock)
 
     def _event(self, what: str, name: str, version: int, about: Mapping[str, Any]) -> None:
         log.append(self.folder, Event(what, version, about={"model": name, **about}), self._clock)
