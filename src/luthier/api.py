@@ -41,7 +41,7 @@ from luthier.estimators.outline import changed, outline
 from luthier.executors import Executor, Inline, Processes
 from luthier.executors.worker import stop_behind
 from luthier.expected import best_of, predict
-from luthier.files import Files, StudyFiles
+from luthier.files import Files, StudyFiles, folder_of
 from luthier.models import Keep, Kept, delete_model, keep_models
 from luthier.objectives.command import Command
 from luthier.objectives.context import Task
@@ -292,7 +292,7 @@ def delete_study(name: str, store: str | None = None, *, models: bool = False) -
     finally:
         opened.close()
     for part in ("work", "predictions"):
-        shutil.rmtree(home(store) / part / name, ignore_errors=True)
+        shutil.rmtree(folder_of(home(store), part, name), ignore_errors=True)
     said = f"Deleted study {name!r} and its {plural(sum(row.counts.values()), 'trial')}."
     versions = versions_of(name, store)
     if versions and models:
@@ -413,7 +413,7 @@ class Study:
         """What the estimators of a `CrossValidation` predicted on the rows left out, in files."""
         if self._scratch is not None:
             return Predictions(self._scratch)
-        return Predictions(self.home / "predictions" / self.name)
+        return Predictions(folder_of(self.home, "predictions", self.name))
 
     def keep_predictions(self, new: bool) -> Path:
         """The folder for `predictions`: beside the store, without what another study of this name may have left, or for a
@@ -431,7 +431,7 @@ class Study:
         """Beside the store, or for a study in memory among the temporary files as long as this object lives."""
         settings = Files.of(self.store.facts(self.name).get("files"))
         if self._url != MEMORY:
-            return StudyFiles(self.home / "work" / self.name, settings, say=_say_once)
+            return StudyFiles(folder_of(self.home, "work", self.name), settings, say=_say_once)
         root = Path(tempfile.gettempdir()) / f"luthier-{uuid4().hex}"  # made when there is something to keep
         weakref.finalize(self, shutil.rmtree, root, ignore_errors=True)
         return StudyFiles(root, settings, lasting=False, say=_say_once)

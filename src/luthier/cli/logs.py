@@ -29,6 +29,7 @@ def logs(name: str, trial: int, follow: bool, attempt: int | None, store: str | 
     """
     from luthier.api import load
     from luthier.errors import InvalidStudy
+    from luthier.files import folder_of
     from luthier.summary import trial_of
 
     study = load(name, store)
@@ -40,7 +41,7 @@ def logs(name: str, trial: int, follow: bool, attempt: int | None, store: str | 
                 f"trial {trial} of {name!r} has had {last} attempt{'s' if last > 1 else ''}, so there is no attempt {attempt}."
             )
         which = attempt or last
-        folder = study.home / "work" / name / str(trial) / str(which)
+        folder = folder_of(study.home, "work", name) / str(trial) / str(which)
 
         def is_over() -> bool:
             now = study.history[trial]

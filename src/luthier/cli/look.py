@@ -105,10 +105,11 @@ def _trial(study: Any, number: int) -> Any:
 
 
 def _print_trial(study: Any, trial: Any, seen: int) -> None:
+    from luthier.files import folder_of
     from luthier.summary import describe_trial, program, remarked
 
     found = describe_trial(study.spec, trial, seen, study.files[trial.number])
-    log = study.home / "work" / study.name / str(trial.number) / str(trial.attempt) / "output.log"
+    log = folder_of(study.home, "work", study.name) / str(trial.number) / str(trial.attempt) / "output.log"
     printed = [("log", f"{program()} logs {study.name} {trial.number}")] if log.is_file() else []
     print_rows(found.head, [*found.rows, *remarked(study.remarks, trial.number), *printed])
     if trial.traceback:

@@ -6,7 +6,18 @@ NUMBER/artifacts/NAME                       an artifact
 """
 
 from luthier.files.attempt import AttemptFiles, Checkpoint, Place
+from luthier.files.names import folder_of
 from luthier.files.settings import Files
 from luthier.files.study import StudyFiles, TrialFiles, meter, size
 
-__all__ = ["AttemptFiles", "Checkpoint", "Files", "Place", "StudyFiles", "TrialFiles", "meter", "size"]
+__all__ = [
+    "AttemptFiles",
+    "Checkpoint",
+    "Files",
+    "Place",
+    "StudyFiles",
+    "TrialFiles",
+    "folder_of",
+    "meter",
+    "size",
+]

@@ -25,11 +25,13 @@ from luthier.serving.door import Keys
 from luthier.studio.frame import CHOICES, Frame, chosen
 from luthier.studio.guard import Guard
 from luthier.studio.looking import Shelf, Shown
+from luthier.studio.running import Running
 from luthier.studio.static import asset, stamp
 from luthier.studio.studies import Studies
 from luthier.studio.watch import Watch
 from luthier.studio.web import Place, form_of, get, may, post, report, see
 from luthier.studio.words import SCRIPT, WORDS, say
+from luthier.studio.works import Works
 
 MONTH = 30 * 24 * 3600
 NAVIGATION = (Place("/", "studies"),)
@@ -48,6 +50,8 @@ class Settings:
     place: str
     readonly: bool = False
     secure: bool = False
+    workers: int = 1
+    """How many trials a study that is started here runs at once, unless it says."""
 
     @property
     def cookie(self) -> str:
@@ -62,6 +66,7 @@ class Studio:
         self.shelf = shelf
         self.settings = settings
         self.watch = Watch()
+        self.works = Works(shelf, settings.workers)
         self._pages = Environment(
             loader=PackageLoader("luthier.studio"),
             autoescape=True,
@@ -167,7 +172,7 @@ class Studio:
 
     def app(self) -> ASGIApp:
         """The whole of it, guarded."""
-        sections = (Studies(self), Frame(self))
+        sections = (Studies(self), Frame(self), Running(self))
         routes = [
             *(route for section in sections for route in section.routes()),
             Route("/login", self.login, methods=["GET", "POST"]),

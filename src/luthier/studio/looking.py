@@ -14,7 +14,7 @@ from luthier import api
 from luthier.analysis.filtering import parse
 from luthier.clock import Clock, SystemClock
 from luthier.errors import StoreUnavailable, StudyNotFound, did_you_mean
-from luthier.files import StudyFiles, folder_of
+from luthier.files import StudyFiles, folder_of, folder_of
 from luthier.store.base import Store, StudyRow
 from luthier.store.url import home, open_store, place
 from luthier.space import Params

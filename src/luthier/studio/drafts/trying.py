@@ -1,0 +1,127 @@
+"""Combinations of hyperparameters, tried out: whether an estimator takes them. Run as a process of its own, never in the studio's.
+
+It reads a question on each line of stdin, as JSON, and answers it on a line of stdout:
+{"estimator": "sklearn.svm:SVC", "params": {...}, "values": [[name, value], ...], "points": [[{...}, {...}], ...], "task": "classification",
+"classes": 2, "seconds": 5} -> {"values": [null or why not, ...], "points": [null or why not, ...], "error": why no point was tried}.
+A point is what is not a number, and the numbers that go with it. Answers end where the time does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+import warnings
+from collections.abc import Mapping
+from timeit import default_timer
+from typing import Any
+
+ROWS, COLUMNS = 30, 4
+QUICK = {"n_estimators": 3, "iterations": 3, "max_iter": 20}
+"""What makes a fit long says little of whether it is possible."""
+MEMORY = 4 << 30
+IDLE_SECONDS = 120.0
+LETTERS = 300
+
+
+def answer(question: Mapping[str, Any]) -> dict[str, Any]:
+    """What the estimator says of the values and the points."""
+    from luthier.errors import LuthierError
+    from luthier.estimators import as_estimator, set_params
+
+    ends = default_timer() + question["seconds"]
+    try:
+        base = set_params(as_estimator(question["estimator"]), question["params"])
+    except LuthierError as error:
+        return {"values": [], "points": [], "error": str(error)}
+    values = [_refused(base, {name: value}) for name, value in question["values"]]
+    if not question["points"]:
+        return {"values": values, "points": [], "error": None}
+    X, y = made_data(question["task"], question["classes"])
+    quick = {name: value for name, value in QUICK.items() if name in base.get_params()}
+    if why := _failed(base, quick, X, y):
+        return {"values": values, "points": [], "error": why}
+    points: list[str | None] = []
+    for words, numbers in question["points"]:
+        if default_timer() > ends:
+            break
+        why = _failed(base, {**words, **numbers, **quick}, X, y)
+        if why is not None and _failed(base, {**words, **quick}, X, y) is None:
+            why = None  # with other numbers it goes, and these stand for many
+        points.append(why)
+    return {"values": values, "points": points, "error": None}
+
+
+def made_data(task: str, classes: int) -> tuple[Any, Any]:
+    """A few rows that every estimator can read: nothing is negative, no class is rare."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    rows = max(ROWS, 10 * min(classes, 20))
+    X = rng.uniform(0.1, 1.0, (rows, COLUMNS))
+    if task == "classification":
+        y = np.arange(rows) % classes
+        X[:, 0] += y
+        return X, y
+    return X, 1.0 + X[:, 0] + rng.uniform(0.0, 0.1, rows)
+
+
+def _refused(base: Any, params: Mapping[str, Any]) -> str | None:
+    """What scikit-learn's own checks say against these values; they look at each by itself."""
+    from luthier.estimators import set_params
+
+    try:
+        check = getattr(set_params(base, params), "_validate_params", None)
+        if check is not None:
+            check()
+    except Exception as error:
+        return _sentence(error)
+    return None
+
+
+def _failed(base: Any, params: Mapping[str, Any], X: Any, y: Any) -> str | None:
+    from luthier.estimators import set_params
+
+    try:
+        set_params(base, params).fit(X, y)
+    except Exception as error:
+        return _sentence(error)
+    return None
+
+
+def _sentence(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:LETTERS]
+
+
+def _limit() -> None:
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (ImportError, ValueError, OSError):
+        pass  # not every system has it
+
+
+def main() -> None:
+    """Answer until nobody asks any more."""
+    _limit()
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # some estimators print
+    warnings.simplefilter("ignore")
+    import sklearn.model_selection  # noqa: F401 - ahead of the first question
+
+    import luthier.estimators  # noqa: F401
+
+    while select.select([sys.stdin], [], [], IDLE_SECONDS)[0]:
+        line = sys.stdin.readline()
+        if not line:
+            return
+        out.write(json.dumps(answer(json.loads(line))) + "\n")
+        out.flush()
+
+
+if __name__ == "__main__":
+    main()

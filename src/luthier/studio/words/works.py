@@ -1,0 +1,31 @@
+"""Studies that the studio starts."""
+
+from __future__ import annotations
+
+WORDS = {
+    "works.exists": "There is a study called {name!r} already. Give this one another name.",
+    "works.name": "{name!r} cannot be the name of a study. Use up to {most} bytes of letters, digits, spaces and the like, "
+    "no slash, and no full stop at the beginning.",
+    "works.code": "A study that has {what!r} runs code that you wrote, which the studio does not start. Use `luthier run` with the study file.",
+    "works.busy": "A process works on study {name!r} already.",
+    "works.cannot": "Study {name!r} cannot be gone on with from here: it is complete, somebody works on it, or it was not started from a "
+    "study file. Run the same command or script again.",
+    "works.broke": "Its process broke: {error}",
+    "works.died": "Its process ended before the study began, without a word: it was killed, or the machine was started anew.",
+    "works.resume": "Resume",
+    "works.resume.how": "Go on with this study in a process of its own.",
+    "works.starting": "Starting {name}",
+    "works.starting.how": "Its process reads the data and prepares the first trial. This takes a few seconds; you may close the page.",
+    "works.failed": "{name} could not be started",
+    "works.failed.log": "What its process printed",
+    "works.failed.back": "Set it up again",
+    "works.gone": "No study of this name was started here.",
+    "estimate.estimators": "Only studies of estimators can be measured before they run.",
+    "estimate.long": "One fit at the defaults takes more than {seconds} s, so it was given up. The study will take long: use fewer rows, "
+    "a smaller model, or a limit of time.",
+    "estimate.died": "The fit ended without a word, as if it was killed; it may have needed more memory than there is.",
+    "said.resumed": "It goes on, in a process of its own.",
+    "said.resumed.not": "It cannot be gone on with from here. Run the same command or script again.",
+    "said.added.resumed": "The budget is larger now, and the study goes on.",
+}
+SCRIPT = ()

@@ -1,0 +1,223 @@
+"""Studies that the studio starts: each is `luthier run` in a process of its own, which neither a closed browser nor a studio that is
+killed stops.
+
+In the folder of a study's files, `work/NAME` beside the store, are `study.toml`, what is run; `studio.log`, what it printed; and
+`studio.lock`, which the process holds for as long as it lives: so another studio sees that too, and no study is started twice.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from luthier.errors import InvalidStudy, LuthierError, StudyNotFound
+from luthier.files import folder_of
+from luthier.store.url import VARIABLE, place
+from luthier.studio.looking import Shelf
+from luthier.studio.words import say
+from luthier.study import Budget
+from luthier.studyfile import absolute, from_given, to_toml
+from luthier.summary import is_at_work
+
+FILE, LOG, LOCK = "study.toml", "studio.log", "studio.lock"
+LOG_BYTES = 64_000
+SAID = "luthier: error: "
+GOES_ON = ("paused", "stopped", "interrupted", "open")
+"""How a study stands that may be gone on with."""
+LONGEST_NAME = 200
+
+
+class Works:
+    """Starts studies of one store, and knows of those that were started."""
+
+    def __init__(self, shelf: Shelf, workers: int = 1) -> None:
+        self._shelf = shelf
+        self.workers = workers
+        """How many trials to run at once, where nothing else is said."""
+        self._looking = threading.Lock()  # who looks whether a lock is free holds it for a moment
+
+    # --- starting --------------------------------------------------------------------------------
+
+    def start(self, name: str, given: Mapping[str, Any]) -> None:
+        """Begin a study: `given` is a study file as `tomllib` reads it; paths in it are taken from the current folder.
+
+        Returns as soon as its process is started. Raises InvalidStudy or InvalidSpace, with a sentence, for what cannot be a study, and
+        where there is one of that name.
+        """
+        _check_name(name)
+        if name in self._shelf.names():
+            raise InvalidStudy(say("works.exists", name=name))
+        for key in ("function", "command"):
+            if given.get(key) is not None:
+                raise InvalidStudy(say("works.code", what=key))
+        said = {**absolute(given, Path.cwd()), "name": name}
+        said.setdefault("workers", self.workers)
+        preprocess = said.get("preprocess")
+        if isinstance(preprocess, str) and ":" in preprocess:
+            raise InvalidStudy(say("works.code", what="preprocess"))
+        folder = self._folder(name)
+        from_given(said, folder / FILE).arguments()
+        self._spawn(name, to_toml(said))
+
+    def resume(self, name: str) -> None:
+        """Go on with a study, within the budget that it has by now. Raises InvalidStudy where that cannot be."""
+        if not self.can_resume(name):
+            raise InvalidStudy(say("works.cannot", name=name))
+        given = dict(self.given(name) or {})
+        given["budget"] = budget_given(self._shelf.study(name).spec.budget)
+        self._spawn(name, to_toml(given))
+
+    def can_resume(self, name: str) -> bool:
+        """Whether the studio can go on with a study: there is a file of it, nobody works on it, and it is not complete."""
+        try:
+            shown = self._shelf.study(name)
+        except StudyNotFound:
+            return False
+        from luthier.studio.views import stands
+
+        return stands(shown).word in GOES_ON and not self.working(name) and self.given(name) is not None
+
+    def _spawn(self, name: str, text: str) -> None:
+        folder = self._folder(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        with self._looking:
+            lock = _held(folder)
+        if lock is None:
+            raise InvalidStudy(say("works.busy", name=name))
+        try:
+            written = folder / f".{FILE}"
+            written.write_text(text, encoding="utf-8")
+            written.replace(folder / FILE)
+            with (folder / LOG).open("wb") as log:
+                process = subprocess.Popen(
+                    [
+                        sys.executable,
+                        "-m",
+                        "luthier",
+                        "run",
+                        str(folder.absolute() / FILE),
+                        f"--name={name}",
+                        "--no-progress",
+                    ],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=[lock],
+                    start_new_session=True,
+                    # The store goes by the environment: its address may hold a password, and command lines are for all to see.
+                    env=os.environ | {VARIABLE: self._store(), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
+                )
+        finally:
+            os.close(lock)  # the process has one of its own
+        threading.Thread(target=process.wait, daemon=True).start()  # so that no zombie is left of it
+
+    def _store(self) -> str:
+        return self._shelf.url or os.environ.get(VARIABLE) or place(None)
+
+    # --- looking ---------------------------------------------------------------------------------
+
+    def given(self, name: str) -> dict[str, Any] | None:
+        """What the study file of a study says; None where there is none."""
+        return given_of(self._shelf, name)
+
+    def working(self, name: str) -> bool:
+        """Whether somebody works on a study, or is about to: a process that was started here, or by the store, anybody."""
+        return self._alive(name) or self._active(name)
+
+    def _alive(self, name: str) -> bool:
+        folder = self._folder(name)
+        if not (folder / LOCK).exists():
+            return False
+        with self._looking:
+            lock = _held(folder)
+            if lock is not None:
+                os.close(lock)
+        return lock is None
+
+    def _active(self, name: str) -> bool:
+        try:
+            return is_at_work(self._shelf.study(name).row, self._shelf.clock.now())
+        except LuthierError:
+            return False
+
+    def log(self, name: str, most: int = LOG_BYTES) -> str:
+        """The end of what its process printed; empty where it printed nothing, or there was none."""
+        try:
+            with (self._folder(name) / LOG).open("rb") as file:
+                file.seek(max(0, file.seek(0, 2) - most))
+                return file.read(most).decode(errors="replace")
+        except OSError:
+            return ""
+
+    def failure(self, name: str) -> str | None:
+        """Why the process of a study ended without an answer, in a sentence; None where it lives, or all is well."""
+        folder = self._folder(name)
+        if not (folder / LOG).exists() or self._alive(name):
+            return None
+        lines = [line.strip() for line in self.log(name).splitlines() if line.strip()]
+        said = [line.removeprefix(SAID) for line in lines if line.startswith(SAID)]
+        if said:
+            return said[-1]
+        if any(line.startswith("Traceback ") for line in lines):
+            return say("works.broke", error=lines[-1])
+        if name not in self._shelf.names():
+            return say("works.died")
+        return None
+
+    def close(self) -> None:
+        """The studio ends; studies go on."""
+
+    def _folder(self, name: str) -> Path:
+        return folder_of(self._shelf.home, "work", name)
+
+
+def given_of(shelf: Shelf, name: str) -> dict[str, Any] | None:
+    """What the study file of a study says; None where it was not started from one, or not on this machine."""
+    try:
+        text = (folder_of(shelf.home, "work", name) / FILE).read_text(encoding="utf-8")
+        return tomllib.loads(text)
+    except (OSError, ValueError):
+        return None
+
+
+def budget_given(budget: Budget) -> dict[str, Any]:
+    """A budget as a study file writes it."""
+    found = {f.name: value for f in fields(budget) if (value := getattr(budget, f.name)) is not None}
+    if budget.cost is None:
+        del found["currency"]
+    if budget.deadline is not None:
+        found["deadline"] = datetime.fromtimestamp(budget.deadline).isoformat()
+    return found
+
+
+def _check_name(name: str) -> None:
+    """Raise InvalidStudy for a name that a new study had better not have."""
+    wrong = (
+        not name.strip()
+        or name.startswith(".")
+        or any(c in "/\\" or not c.isprintable() for c in name)
+        or len(name.encode("utf-8", "surrogatepass")) > LONGEST_NAME
+    )
+    if wrong:
+        raise InvalidStudy(say("works.name", name=name[:40], most=LONGEST_NAME))
+
+
+def _held(folder: Path) -> int | None:
+    """The lock of a study, as a file that is open; None where a process has it."""
+    import fcntl
+
+    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        return None
+    return lock
