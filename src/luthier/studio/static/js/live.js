@@ -104,7 +104,7 @@ function open(url) {
     if (!known) changed();
   });
   source.onopen = () => {
-    if (banner?.dataset.state !== "off") document.dispatchEvent(new CustomEvent("luthier:seen")); // what failed meanwhile
+    if (banner?.dataset.state !== "off") changed(); // what was asked for meanwhile may not have come
     show("on", say("live.on"));
   };
   source.onerror = () => {
