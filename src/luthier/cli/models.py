@@ -369,10 +369,7 @@ def predict(
     found = predictions_of(home(store), name, data, version, trust=trust)
     if found.ignored:
         click.echo(f"luthier: not read by the model: {', '.join(found.ignored)}", err=True)
-    values = found.values.tolist()
-    chances = None if found.probabilities is None or found.classes is None else found.probabilities.tolist()
-    columns = ["prediction"] + ([f"probability_{label}" for label in found.classes or ()] if chances else [])
-    rows = [[value, *(chances[i] if chances else ())] for i, value in enumerate(values)]
+    columns, rows = found.table()
     try:
         with (
             nullcontext(sys.stdout)

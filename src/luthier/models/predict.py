@@ -29,6 +29,15 @@ class Predictions:
     probabilities: Any = None
     ignored: tuple[str, ...] = ()
 
+    def table(self) -> tuple[list[str], list[list[Any]]]:
+        """Names and rows: the prediction, and the probability of each class where the model knows it."""
+        values = self.values.tolist()
+        if self.probabilities is None or self.classes is None:
+            return ["prediction"], [[value] for value in values]
+        columns = ["prediction", *(f"probability_{label}" for label in self.classes)]
+        chances = self.probabilities.tolist()
+        return columns, [[value, *chance] for value, chance in zip(values, chances, strict=True)]
+
 
 def predict(
     home: Path | str,

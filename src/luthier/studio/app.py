@@ -25,6 +25,7 @@ from luthier.serving.door import Keys
 from luthier.studio.frame import CHOICES, Frame, chosen
 from luthier.studio.guard import Guard
 from luthier.studio.looking import Shelf, Shown
+from luthier.studio.models.pages import Models
 from luthier.studio.running import Running
 from luthier.studio.static import asset, stamp
 from luthier.studio.studies import Studies
@@ -34,7 +35,7 @@ from luthier.studio.words import SCRIPT, WORDS, say
 from luthier.studio.works import Works
 
 MONTH = 30 * 24 * 3600
-NAVIGATION = (Place("/", "studies"),)
+NAVIGATION = (Place("/", "studies"), Place("/models", "models"))
 """The pages that every page leads to."""
 TABS = (Place("", "study.overview"), Place("/trials", "study.more"), Place("/failures", "study.failures"))
 """The pages of a study, below its address."""
@@ -172,7 +173,8 @@ class Studio:
 
     def app(self) -> ASGIApp:
         """The whole of it, guarded."""
-        sections = (Studies(self), Frame(self), Running(self))
+        models = Models(self)
+        sections = (Studies(self), Frame(self), Running(self), models)
         routes = [
             *(route for section in sections for route in section.routes()),
             Route("/login", self.login, methods=["GET", "POST"]),
@@ -186,8 +188,10 @@ class Studio:
             warming = asyncio.create_task(
                 asyncio.to_thread(self._warm)
             )  # large studies take a second to read
+            await models.open()
             yield
             self.watch.close()
+            await models.close()
             await warming
             self.shelf.close()
 

@@ -1,0 +1,64 @@
+"""What takes its time with a model and is not waited for by a page: one errand for a version at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from luthier.errors import LuthierError
+from luthier.studio.web import report
+
+Key = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Something that is being done with a version, or that was not possible: then `problem` says why."""
+
+    what: str
+    problem: str | None = None
+
+
+class Errands:
+    """The errands of a studio, by name and version. Any thread may ask."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now: dict[Key, Errand] = {}
+        self.serial = 0
+        """Another number whenever one begins or ends."""
+
+    def of(self, name: str, version: int) -> Errand | None:
+        """What is being done with a version, or went wrong last."""
+        return self._now.get((name, version))
+
+    def now(self, what: str) -> list[tuple[str, int, Errand]]:
+        """All errands of a kind: name, version, and how it goes."""
+        return [(*key, errand) for key, errand in list(self._now.items()) if errand.what == what]
+
+    def begin(self, name: str, version: int, what: str, do: Callable[[], object]) -> bool:
+        """Do it in a thread; False where something else is being done with this version."""
+        key = (name, version)
+        with self._lock:
+            known = self._now.get(key)
+            if known is not None and known.problem is None:
+                return False
+            self._now[key] = Errand(what)
+            self.serial += 1
+        threading.Thread(target=self._do, args=(key, what, do), daemon=True).start()
+        return True
+
+    def _do(self, key: Key, what: str, do: Callable[[], object]) -> None:
+        problem = None
+        try:
+            do()
+        except Exception as error:
+            report(error)
+            problem = str(error) if isinstance(error, LuthierError) else f"{type(error).__name__}: {error}"
+        with self._lock:
+            if problem is None:
+                self._now.pop(key)
+            else:
+                self._now[key] = Errand(what, problem)
+            self.serial += 1

@@ -1,0 +1,49 @@
+"""One file of a form, read no further than it may be long."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import Request
+
+from luthier.studio.words import say
+
+AROUND = 10_000
+"""Bytes that a form may have around its file."""
+
+
+async def file_of(request: Request, field: str, most: int, large: str) -> bytes:
+    """The content of the file in that field. Raises HTTPException: 413, with the sentence `large`, as soon as it is known to be longer
+    than `most` bytes, 422 where there is none.
+    """
+    limit = most + AROUND
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > limit:
+        raise HTTPException(413, large)
+
+    async def counted() -> AsyncGenerator[bytes, None]:
+        read = 0
+        async for part in request.stream():
+            read += len(part)
+            if read > limit:
+                raise HTTPException(413, large)
+            yield part
+
+    parser = MultiPartParser(request.headers, counted(), max_files=1, max_fields=10, max_part_size=AROUND)
+    try:
+        form = await parser.parse()
+    except (MultiPartException, KeyError, AssertionError):
+        raise HTTPException(422, say("models.table.none")) from None
+    try:
+        found = form.get(field)
+        if not isinstance(found, UploadFile) or not found.filename:
+            raise HTTPException(422, say("models.table.none"))
+        content = await found.read(most + 1)
+        if len(content) > most:
+            raise HTTPException(413, large)
+        return content
+    finally:
+        await form.close()
