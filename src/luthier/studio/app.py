@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Scope
 
 from luthier.errors import LuthierError, StudyNotFound
 from luthier.serving.door import Keys
+from luthier.studio.drafts.pages import Drafts
 from luthier.studio.frame import CHOICES, Frame, chosen
 from luthier.studio.guard import Guard
 from luthier.studio.looking import Shelf, Shown
@@ -35,7 +36,7 @@ from luthier.studio.words import SCRIPT, WORDS, say
 from luthier.studio.works import Works
 
 MONTH = 30 * 24 * 3600
-NAVIGATION = (Place("/", "studies"), Place("/models", "models"))
+NAVIGATION = (Place("/", "studies"), Place("/new", "drafts.new"), Place("/models", "models"))
 """The pages that every page leads to."""
 TABS = (Place("", "study.overview"), Place("/trials", "study.more"), Place("/failures", "study.failures"))
 """The pages of a study, below its address."""
@@ -174,7 +175,7 @@ class Studio:
     def app(self) -> ASGIApp:
         """The whole of it, guarded."""
         models = Models(self)
-        sections = (Studies(self), Frame(self), Running(self), models)
+        sections = (Studies(self), Drafts(self), Frame(self), Running(self), models)
         routes = [
             *(route for section in sections for route in section.routes()),
             Route("/login", self.login, methods=["GET", "POST"]),

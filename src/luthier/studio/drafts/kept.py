@@ -1,0 +1,103 @@
+"""Drafts: forms that are kept until their studies begin, each a file of its fields beside the store."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+ID = re.compile(r"[0-9a-f]{12}")
+MOST = 50
+"""So many drafts are kept; beyond that the oldest goes."""
+MOST_BYTES = 1 << 20
+PASSING = frozenset({"do", "changed", "keep", "draft", "sure", "find"})
+"""Fields that say what to do with a form, and are no part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A draft in the list: its title, and when it was changed last."""
+
+    id: str
+    title: str
+    saved: float
+
+    @property
+    def moment(self) -> dict[str, str]:
+        """When it was changed, for people and for programs."""
+        at = datetime.fromtimestamp(self.saved, UTC)
+        return {"iso": at.isoformat(), "text": f"{at:%Y-%m-%d %H:%M} UTC"}
+
+
+class Drawer:
+    """The drafts in a folder. Their names are made here; a name that comes from elsewhere is looked at first."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @staticmethod
+    def name() -> str:
+        """A new draft's."""
+        return secrets.token_hex(6)
+
+    def _path(self, id: str) -> Path | None:  # noqa: A002
+        return self._folder / f"{id}.json" if ID.fullmatch(id) else None
+
+    def read(self, id: str) -> dict[str, str] | None:  # noqa: A002
+        """The fields of a draft; None where there is none."""
+        found = self._load(self._path(id))
+        return None if found is None else found[1]
+
+    def write(self, id: str, title: str, fields: Mapping[str, str]) -> bool:  # noqa: A002
+        """Keep the fields; whether that was possible."""
+        path = self._path(id)
+        if path is None:
+            return False
+        kept = {name: text for name, text in fields.items() if name not in PASSING}
+        beside = path.with_suffix(f".{os.getpid()}.part")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            beside.write_text(json.dumps({"title": title, "fields": kept}), encoding="utf-8")
+            beside.replace(path)
+        except (OSError, UnicodeEncodeError):
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+            return False
+        for old in self.all()[MOST:]:
+            self.forget(old.id)
+        return True
+
+    def forget(self, id: str) -> None:  # noqa: A002
+        """Let go of a draft."""
+        path = self._path(id)
+        if path is not None:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def all(self) -> list[Kept]:
+        """Every draft, the latest first."""
+        found = []
+        with suppress(OSError):
+            for path in self._folder.glob("*.json"):
+                read = self._load(path) if ID.fullmatch(path.stem) else None
+                if read is not None:
+                    with suppress(OSError):
+                        found.append(Kept(path.stem, read[0], path.stat().st_mtime))
+        return sorted(found, key=lambda one: -one.saved)
+
+    @staticmethod
+    def _load(path: Path | None) -> tuple[str, dict[str, str]] | None:
+        try:
+            if path is None or path.stat().st_size > MOST_BYTES:
+                return None
+            read = json.loads(path.read_text(encoding="utf-8"))
+            fields = {str(name): str(text) for name, text in read["fields"].items()}
+            return str(read["title"]), fields
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return None
