@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import luthier as lt
@@ -44,15 +45,14 @@ def _fill(
     store: Store,
     name: str,
     problem: Problem,
-    trials: list[tuple[dict[str, Scalar], list[Report], Outcome | None]],
+    trials: Sequence[tuple[Mapping[str, Scalar], Sequence[Report], Outcome | None]],
     end: str | None = None,
-    budget: Budget = Budget(trials=5000),
 ) -> None:
     about = {"function": HTML, "data": {"rows": math.pi, "name": LONG}, "note": RIGHT}
-    store.create(StudySpec(name, problem, Named("random"), budget=budget, about=about))
+    store.create(StudySpec(name, problem, Named("random"), budget=Budget(trials=5000), about=about))
     for start in range(0, len(trials), 500):
         part = trials[start : start + 500]
-        proposals = [Proposal(params, tag={"by": "random", "why": HTML}) for params, _, _ in part]
+        proposals = [Proposal(dict(params), tag={"by": "random", "why": HTML}) for params, _, _ in part]
         made = store.propose(name, proposals, claim=(f"{EMOJI}/1/2/3", 1e9))
         said: list[Record] = []
         for trial, (_, reports, outcome) in zip(made, part, strict=True):
@@ -104,7 +104,10 @@ def make(path: Path) -> list[str]:
     _fill(store, f"{EMOJI} ?#&%2F..;=", Problem(plain, _loss()), values)
     nans = [({"x": i / 20}, [], Completed({"loss": math.nan})) for i in range(20)]
     _fill(store, RIGHT, Problem(plain, _loss()), nans)
-    failed = [({"x": 0.5}, [], Failed(HTML, trace)), ({"x": 0.1}, [], Failed("ValueError: x", None))] * 10
+    failed: list[tuple[dict[str, Scalar], list[Report], Outcome | None]] = [
+        ({"x": 0.5}, [], Failed(HTML, trace)),
+        ({"x": 0.1}, [], Failed("ValueError: x", None)),
+    ] * 10
     _fill(store, FORMULA.replace("/", "|"), Problem(plain, _loss()), failed, "failed: too many failures")
 
     many: list[tuple[dict[str, Scalar], list[Report], Outcome | None]] = [
@@ -120,7 +123,9 @@ def make(path: Path) -> list[str]:
     _fill(store, "thousands of failures", Problem(plain, _loss()), many)
 
     wide = lt.Space({f"parameter_{i}": lt.Float(0, 1) for i in range(60)})
-    points = [{name: (i * 7 + k) % 30 / 30 for k, name in enumerate(wide)} for i in range(30)]
+    points: list[dict[str, Scalar]] = [
+        {name: (i * 7 + k) % 30 / 30 for k, name in enumerate(wide)} for i in range(30)
+    ]
     _fill(
         store,
         "sixty",
