@@ -106,12 +106,15 @@ class Studio:
 
     def part(self, name: str, may: bool, url: str, look: Callable[[], Mapping[str, Any]]) -> Markup:
         """A part of a page; where it cannot be shown, it says so, and the others are."""
+
+        def shown(template: str, values: Mapping[str, Any]) -> Markup:
+            return Markup(self._pages.get_template(f"parts/{template}.html").render(may=may, url=url, **values))
+
         try:
-            values, template = look(), f"parts/{name}.html"
+            return shown(name, look())
         except Exception as error:
             report(error)
-            values, template = {"error": str(error) or type(error).__name__}, "parts/failed.html"
-        return Markup(self._pages.get_template(template).render(may=may, url=url, **values))
+            return shown("failed", {"error": str(error) or type(error).__name__})
 
     def refuse(self, scope: Scope, status: int, text: str) -> Response:
         """An answer to what cannot be: a page for people, a sentence for programs."""
