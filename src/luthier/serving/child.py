@@ -162,7 +162,7 @@ def main(descriptor: int, memory: int) -> int:
         except MemoryError:
             del numbers
             text = f"these rows need more than the {memory / 2**30:.1f} GiB of memory that the model may have. Send fewer at once."
-            line.sendall(pack({"id": about["id"], "status": 503}, as_json({"error": text})))
+            line.sendall(pack({"id": about["id"], "status": 503, "last": True}, as_json({"error": text})))
             return OUT_OF_MEMORY
         line.sendall(pack({"id": about["id"], "status": status}, body))
 

@@ -187,6 +187,8 @@ class Predictor:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
                 said, body = await self._message()
+                if said.get("last"):
+                    self._ready.clear()
                 future = self._waiting.get(said["id"])
                 if future is not None and not future.done():
                     future.set_result((said["status"], body))

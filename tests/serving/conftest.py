@@ -1,0 +1,142 @@
+"""Real models on real ports: one that is served for all tests, and a way to talk to it as raw as can be."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from threadpoolctl import threadpool_limits
+
+from luthier.models import export_model
+from luthier.serving.door import Door
+from luthier.serving.serve import Opened, open_server
+from luthier.serving.source import Source, kept
+from tests.models.fruit import keep
+
+ROW = {"size": 3.5, "colour": "red", "weight": 100}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body, parse_constant=_refuse)
+
+    @property
+    def error(self) -> str:
+        return str(self.json["error"])
+
+
+def _refuse(constant: str) -> Any:
+    raise AssertionError(f"{constant} is no JSON")
+
+
+@dataclass
+class Served:
+    """A model that is served, and how to call it."""
+
+    opened: Opened
+    log: list[str] = field(default_factory=list)
+
+    @property
+    def port(self) -> int:
+        assert self.opened.socket is not None
+        return int(self.opened.socket.getsockname()[1])
+
+    def call(
+        self,
+        path: str,
+        method: str = "GET",
+        body: bytes | None = None,
+        token: str | None = "",
+        **headers: str,
+    ) -> Answer:
+        """A request with exactly these headers, besides a Host, a length and, unless it is None, a token."""
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        if token is not None:
+            names["authorization"] = f"Bearer {token or self.opened.keys.owner}"
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        with closing(connection):
+            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+            for name, value in {"host": f"127.0.0.1:{self.port}", **names}.items():
+                connection.putheader(name, value)
+            if body is not None and not {"transfer-encoding", "content-length"} & names.keys():
+                connection.putheader("content-length", str(len(body)))
+            connection.endheaders(body)
+            answer = connection.getresponse()
+            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+
+    def get(self, path: str) -> Answer:
+        return self.call(path)
+
+    def predict(self, *rows: Any, **headers: str) -> Answer:
+        return self.send(json.dumps({"rows": rows}).encode(), **headers)
+
+    def send(self, body: bytes, content_type: str = "application/json", **headers: str) -> Answer:
+        return self.call("/predict", "POST", body, content_type=content_type, **headers)
+
+
+@contextmanager
+def serving(source: Source, *, memory: int | None = None, **door: Any) -> Iterator[Served]:
+    log: list[str] = []
+    opened = open_server(source, Door(port=0, **door), log=log.append, memory=memory)
+    ready = threading.Event()
+    thread = threading.Thread(target=lambda: opened.run(began=lambda _: ready.set()), daemon=True)
+    thread.start()
+    assert ready.wait(60)
+    yield Served(opened, log)
+    opened.close()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def key_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The key of whoever runs the tests is none of their business; little models are fitted on one thread."""
+    with pytest.MonkeyPatch.context() as patch, threadpool_limits(1):
+        patch.delenv("LUTHIER_KEY", raising=False)
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With two versions of a model that tells which fruit is sold."""
+    folder = tmp_path_factory.mktemp("home")
+    keep(folder, 0)
+    keep(folder, 1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def served(home: Path) -> Iterator[Served]:
+    with serving(kept(home, "fruit")) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def exported(home: Path) -> Path:
+    """A bundle, as a .zip; nobody changes it."""
+    return export_model(home, "fruit", home / "exports" / "fruit.zip")
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Served]]:
+    """Serve a source until the test ends."""
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+        yield lambda source, **more: stack.enter_context(serving(source, **more))
