@@ -60,19 +60,32 @@ class Comparison:
     @property
     def winner(self) -> int | None:
         """The number of the better trial, if it is better by more than noise (p < 0.05)."""
-        if self.p >= ALPHA:
+        if not self.apart:
             return None
         return self.a if self.difference > 0 else self.b
 
+    @property
+    def apart(self) -> bool:
+        """Whether the difference is more than noise."""
+        return self.p < ALPHA
+
     def __str__(self) -> str:
-        if self.difference == 0 and self.error == 0:
+        if self._same:
             return f"trials {self.a} and {self.b} have the same {self.metric} on all {self.folds} folds."
-        ahead, behind = (self.a, self.b) if self.difference >= 0 else (self.b, self.a)
-        verdict = (
-            "not more than noise: they cannot be told apart" if self.winner is None else "more than noise"
-        )
+        return self.told(f"trial {self.a}", f"trial {self.b}")
+
+    @property
+    def _same(self) -> bool:
+        return self.difference == 0 and self.error == 0
+
+    def told(self, a: str, b: str) -> str:
+        """The sentence, with the trials called so: those of two studies may have the same number."""
+        if self._same:
+            return f"{a} and {b} have the same {self.metric} on all {self.folds} folds."
+        ahead, behind = (a, b) if self.difference >= 0 else (b, a)
+        verdict = "more than noise" if self.apart else "not more than noise: they cannot be told apart"
         amount = number(abs(self.difference), self.error)
-        return f"trial {ahead} is better than trial {behind} by {amount} in {self.metric}; that is {verdict}."
+        return f"{ahead} is better than {behind} by {amount} in {self.metric}; that is {verdict}."
 
 
 def compare(

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -24,9 +24,6 @@ FORMULA = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
 """What a spreadsheet may take for the beginning of a formula (OWASP, CSV injection); the last four are full-width."""
 _PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf")
 
-Pieces = Callable[[], Iterable[Sequence[Trial]]]
-"""Trials some at a time, from the first one on whenever it is called: what is too many to hold at once."""
-
 
 @dataclass(frozen=True, slots=True)
 class Names:
@@ -36,15 +33,20 @@ class Names:
     metrics: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, pieces: Iterable[Sequence[Trial]], params: Iterable[str] = ()) -> Names:
-        """Those of the trials; `params` come first, if they occur."""
-        found: tuple[dict[str, None], dict[str, None]] = {}, {}
-        for piece in pieces:
-            for trial in piece:
-                found[0].update(dict.fromkeys(trial.params))
-                found[1].update(dict.fromkeys(trial.metrics))
-        first = dict.fromkeys(name for name in params if name in found[0])
-        return cls(tuple(first | found[0]), tuple(found[1]))
+    def of(
+        cls,
+        trials: Iterable[Trial],
+        params: Iterable[str] = (),
+        first: Iterable[str] = (),
+        metrics: Iterable[str] = (),
+    ) -> Names:
+        """Those of the trials, and these `params` and `metrics`; parameters named in `first` come first, if they occur."""
+        found, measured = dict.fromkeys(params), dict.fromkeys(metrics)
+        for trial in trials:
+            found.update(dict.fromkeys(trial.params))
+            measured.update(dict.fromkeys(trial.metrics))
+        ahead = dict.fromkeys(name for name in first if name in found)
+        return cls(tuple(ahead | found), tuple(measured))
 
     @property
     def columns(self) -> list[str]:
@@ -79,14 +81,10 @@ def flattened(row: Mapping[str, Any], names: Names) -> dict[str, Any]:
     return cells
 
 
-def csv_text(pieces: Pieces, params: Iterable[str] = ()) -> Iterator[str]:
-    """The trials as CSV, a piece at a time, safe to open in a spreadsheet; what is needed of memory does not grow with the trials.
-
-    They are read twice: first for the names of the columns.
-    """
-    names = Names.of(pieces(), params)
+def csv_text(pieces: Iterable[Sequence[Trial]], names: Names) -> Iterator[str]:
+    """Trials as CSV with these columns, a piece at a time, safe to open in a spreadsheet."""
     yield csv_rows([names.columns])
-    for piece in pieces():
+    for piece in pieces:
         yield csv_rows(flattened(row, names).values() for row in rows(piece))
 
 

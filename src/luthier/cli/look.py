@@ -278,7 +278,7 @@ def trials(name: str, as_csv: bool, store: str | None, as_json: bool) -> None:
 
     As JSON: a list of objects with number, state, fidelity, parent, params, metrics, reason, created, started, ended (UTC) and seconds.
     """
-    from luthier.analysis.table import csv_text, rows
+    from luthier.analysis.table import Names, csv_text, rows
     from luthier.api import load
     from luthier.errors import InvalidStudy
     from luthier.summary import plain, trial_cells, trial_columns
@@ -293,7 +293,8 @@ def trials(name: str, as_csv: bool, store: str | None, as_json: bool) -> None:
     if as_json:
         print_json(plain(rows(history)))
     elif as_csv:
-        for text in csv_text(lambda: [list(history)], study.spec.problem.space):
+        names = Names.of(history, first=study.spec.problem.space)
+        for text in csv_text([list(history)], names):
             click.echo(text, nl=False)
     else:
         print_table(

@@ -43,6 +43,34 @@ def home(url: str | None = None) -> Path:
     return Path(DEFAULT).parent
 
 
+def file_of(url: str | None = None) -> Path | None:
+    """The file that a store is; None for one on a server or in memory, and where there is no file yet."""
+    dialect = _dialect(_named(url), readonly=True)
+    if not isinstance(dialect, SQLite) or dialect.path is None or not dialect.path.is_file():
+        return None
+    return dialect.path
+
+
+def copy_of(url: str | None, target: Path) -> None:
+    """Write all that a store in a file holds at one moment to another file, while others go on writing to it.
+
+    Raises StoreUnavailable where the store is no file, or the copy cannot be made.
+    """
+    dialect = _dialect(_named(url), readonly=True)
+    if not isinstance(dialect, SQLite) or dialect.path is None:
+        raise StoreUnavailable(
+            f"the store {dialect.place} is on a server. Copy it there: pg_dump --format=custom --file=studies.dump DATABASE"
+        )
+    try:
+        connection = dialect.connect()
+        try:
+            connection.execute("VACUUM INTO :target", {"target": str(target)})
+        finally:
+            connection.close()
+    except dialect.errors as error:
+        raise dialect.explain(error) from error
+
+
 def place(url: str | None = None) -> str:
     """Where a store is, for people: a path, or a URL without a password."""
     return _dialect(_named(url), readonly=True).place

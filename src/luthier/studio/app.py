@@ -22,23 +22,27 @@ from starlette.types import ASGIApp, Scope
 
 from luthier.errors import LuthierError, StudyNotFound
 from luthier.serving.door import Keys
+from luthier.studio import views
+from luthier.studio.compare import Compare
 from luthier.studio.drafts.pages import Drafts
+from luthier.studio.export.handlers import MENU, Export
 from luthier.studio.frame import CHOICES, Frame, chosen
 from luthier.studio.guard import Guard
 from luthier.studio.looking import Shelf, Shown
+from luthier.studio.manage.handlers import Manage
 from luthier.studio.models.pages import Models
 from luthier.studio.running import Running
 from luthier.studio.static import asset, stamp
 from luthier.studio.studies import Studies
 from luthier.studio.watch import Watch
-from luthier.studio.web import Place, form_of, get, may, post, report, see
+from luthier.studio.web import Place, form_of, get, may, path_of, post, report, see
 from luthier.studio.words import SCRIPT, WORDS, say
 from luthier.studio.works import Works
 
 MONTH = 30 * 24 * 3600
-NAVIGATION = (Place("/", "studies"), Place("/new", "drafts.new"), Place("/models", "models"))
+NAVIGATION = (Place("/", "studies"), Place("/new", "drafts.new"), Place("/models", "models"), Place("/settings", "settings"))
 """The pages that every page leads to."""
-TABS = (Place("", "study.overview"), Place("/trials", "study.more"), Place("/failures", "study.failures"))
+TABS = (Place("", "study.overview"), Place("/trials", "study.more"), Place("/failures", "study.failures"), Place("/manage", "manage.tab"))
 """The pages of a study, below its address."""
 
 
@@ -77,6 +81,7 @@ class Studio:
             lstrip_blocks=True,
         )
         self._pages.filters["segment"] = lambda name: quote(str(name), safe="")
+        self._pages.filters["path"] = lambda name: quote(str(name))
         self._pages.globals |= {
             "say": say,
             "stamp": stamp,
@@ -85,6 +90,7 @@ class Studio:
             "readonly": settings.readonly,
             "navigation": NAVIGATION,
             "tabs": TABS,
+            "exports": MENU,
         }
 
     def shown(self, request: Request) -> Shown:
@@ -115,6 +121,16 @@ class Studio:
         except Exception as error:
             report(error)
             return shown("failed", {"error": str(error) or type(error).__name__})
+
+    def head(self, request: Request, shown: Shown) -> Markup:
+        """The top of every page of a study."""
+        base = path_of("s", shown.name)
+
+        def look() -> dict[str, Any]:
+            about = views.head(self.shelf, shown) | self.works.stands(shown.name)
+            return {"study": shown.name, "base": base, **about}
+
+        return self.part("head", may(request), f"{base}/part/head", look)
 
     def refuse(self, scope: Scope, status: int, text: str) -> Response:
         """An answer to what cannot be: a page for people, a sentence for programs."""
@@ -178,7 +194,7 @@ class Studio:
     def app(self) -> ASGIApp:
         """The whole of it, guarded."""
         models = Models(self)
-        sections = (Studies(self), Drafts(self), Frame(self), Running(self), models)
+        sections = (Studies(self), Drafts(self), Frame(self), Running(self), models, Manage(self), Compare(self), Export(self))
         routes = [
             *(route for section in sections for route in section.routes()),
             Route("/login", self.login, methods=["GET", "POST"]),

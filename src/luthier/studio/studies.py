@@ -16,9 +16,12 @@ from starlette.routing import Route
 from luthier.engine.plan import PAUSED
 from luthier.studio import charts, views
 from luthier.studio.looking import Shown
+from luthier.studio.manage import trial as about
+from luthier.studio.manage.again import why_not
+from luthier.studio.manage.listing import Query, listing
 from luthier.studio.web import form_of, get, may, numbers, path_of, post, see
 from luthier.studio.words import WORDS, say
-from luthier.summary import budgeted, is_at_work, plural
+from luthier.summary import budgeted, is_at_work
 
 if TYPE_CHECKING:
     from luthier.studio.app import Studio
@@ -55,24 +58,16 @@ class Studies:
         ]
 
     def studies(self, request: Request) -> Response:
-        return self._studio.page(request, "studies.html", {"part": self._list(request)})
+        said = WORDS.get(f"said.{request.query_params.get('said', '')}")
+        return self._studio.page(request, "studies.html", {"part": self._list(request), "said": said})
 
     def studies_part(self, request: Request) -> Response:
         return HTMLResponse(self._list(request))
 
     def _list(self, request: Request) -> Markup:
-        def look() -> dict[str, Any]:
-            lines = [views.line(shown) for shown in self._studio.shelf.studies()]
-            return {
-                "lines": lines,
-                "count": say(
-                    "list.count",
-                    n=plural(len(lines), "study").replace("studys", "studies"),
-                    place=self._studio.settings.place,
-                ),
-            }
-
-        return self._studio.part("list", may(request), "/part", look)
+        query = Query.of(request.query_params)
+        url = f"/part{query.address.removeprefix('/')}"
+        return self._studio.part("list", may(request), url, lambda: listing(self._studio.shelf, query))
 
     def study(self, request: Request) -> Response:
         shown = self._studio.shown(request)
@@ -91,14 +86,15 @@ class Studies:
 
     def _part(self, request: Request, shown: Shown, name: str) -> Markup:
         looks: dict[str, Callable[[], Mapping[str, Any]]] = {
-            "head": lambda: views.head(self._studio.shelf, shown),
             "best": lambda: views.best(shown),
             "top": lambda: views.board(shown, n=views.FEW),
             "board": lambda: views.board(shown, views.Listing.of(request.query_params)),
             "workers": lambda: views.workers(shown),
-            "failures": lambda: views.failures(shown),
+            "failures": lambda: views.failures(shown) | {"why_not": why_not(shown)},
             "words": lambda: views.in_words(self._studio.shelf, shown),
         }
+        if name == "head":
+            return self._studio.head(request, shown)
         if name not in looks:
             raise HTTPException(404)
         base = path_of("s", shown.name)
@@ -133,20 +129,32 @@ class Studies:
         shown, number = self._studio.shown(request), request.path_params["number"]
         shown.trial(number)
         said = WORDS.get(f"said.{request.query_params.get('said', '')}")
-        about = {
+        values = {
             "study": shown.name,
             "number": number,
             "said": said,
             "part": self._trial(request, shown, number),
+            "remarks": about.remarks(shown, number),
         }
-        return self._studio.page(request, "trial.html", about)
+        return self._studio.page(request, "trial.html", values)
 
     def trial_part(self, request: Request) -> Response:
         return HTMLResponse(self._trial(request, self._studio.shown(request), request.path_params["number"]))
 
     def _trial(self, request: Request, shown: Shown, number: int) -> Markup:
         base = path_of("s", shown.name)
-        look = lambda: {"study": shown.name, "base": base, **views.trial(self._studio.shelf, shown, number)}  # noqa: E731
+
+        def look() -> dict[str, Any]:
+            best = shown.best()
+            return {
+                "study": shown.name,
+                "base": base,
+                "remarks": about.remarks(shown, number),
+                "files": about.files(self._studio.shelf, shown.name, number),
+                "rival": None if best is None or best.number == number else best.number,
+                **views.trial(self._studio.shelf, shown, number),
+            }
+
         return self._studio.part("trial", may(request), f"{base}/t/{number}/part", look)
 
     # --- numbers of charts -----------------------------------------------------------------------
@@ -166,7 +174,12 @@ class Studies:
     async def study_events(self, request: Request) -> Response:
         name = request.path_params["study"]
         await asyncio.to_thread(self._studio.shelf.study, name)
-        return self._events(request, f"study {name}", lambda: views.glance(self._studio.shelf.study(name)))
+
+        def look() -> dict[str, Any]:
+            begun = self._studio.works.alive(name)
+            return {**views.glance(self._studio.shelf.study(name)), "process": begun}
+
+        return self._events(request, f"study {name}", look)
 
     async def list_events(self, request: Request) -> Response:
         def look() -> dict[str, Any]:
@@ -220,7 +233,9 @@ class Studies:
             larger = replace(budget, trials=max(budget.trials or 0, shown.ended) + more, until=None)
             with self._studio.shelf.writing() as store:
                 store.set_budget(shown.name, larger)
-            return "added" if is_at_work(shown.row, self._studio.shelf.clock.now()) else "added.idle"
+            if is_at_work(shown.row, self._studio.shelf.clock.now()):
+                return "added"
+            return "added.resumed" if self._studio.works.resumed(shown.name) else "added.idle"
 
         return see(f"{path_of('s', shown.name)}?said={await asyncio.to_thread(ask)}")
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from luthier.analysis.failures import Failure
 from luthier.analysis.failures import failures as grouped
 from luthier.analysis.table import number as written
 from luthier.analysis.table import uncertainty
@@ -48,6 +49,8 @@ TRACE_LETTERS = 8_000
 VALUE_LETTERS = 2_000
 CELL_LETTERS = 100
 MOST_GROUPS = 40
+ELSEWHERE = ("params", "artifact", "checkpoint")
+"""What the page of a trial says in tables of their own."""
 
 
 def stands(shown: Shown) -> Standing:
@@ -95,6 +98,8 @@ def head(shelf: Shelf, shown: Shown) -> dict[str, Any]:
     all_failed = shown.ended > 0 and len(failed) == shown.ended
     return found | {
         "counts": [(str(state), n) for state, n in shown.counts.items() if n],
+        "note": shown.remarks.note,
+        "away": shown.remarks.archived is not None,
         "progress": say("study.progress", ended=f"{shown.ended:,}", total=f"{total:,}")
         if total is not None
         else say("study.progress.open", ended=f"{shown.ended:,}"),
@@ -284,13 +289,19 @@ def workers(shown: Shown) -> dict[str, Any]:
     }
 
 
-def failures(shown: Shown) -> dict[str, Any]:
-    """What failed, in groups."""
+def failure_groups(shown: Shown) -> tuple[list[Failure], list[Trial], int]:
+    """The latest failures in groups, those trials, and with how many good ones they were compared."""
     numbers = shown.columns.numbers(State.FAILED)
     failed = shown.trials([int(n) for n in numbers[-MOST_FAILED:]])
     fine = shown.trials([int(n) for n in shown.columns.numbers(State.COMPLETED)[-BESIDE:]]) if failed else []
+    return grouped(failed, fine), failed, len(fine)
+
+
+def failures(shown: Shown) -> dict[str, Any]:
+    """What failed, in groups."""
+    numbers = shown.columns.numbers(State.FAILED)
+    found, failed, fine = failure_groups(shown)
     traces = {trial.number: trial.traceback for trial in failed}
-    found = grouped(failed, fine)
     groups = [
         {
             "n": len(group.numbers),
@@ -298,13 +309,20 @@ def failures(shown: Shown) -> dict[str, Any]:
             "where": group.where,
             "first": group.numbers[0],
             "last": group.numbers[-1],
+            "without": [
+                (
+                    f"{name} = {shortened(setting(value), CELL_LETTERS)}",
+                    urlencode({"without": f"{name}={value}"}),
+                )
+                for name, value in group.shared
+            ],
             "trace": ending(traces[group.numbers[0]] or "", TRACE_LETTERS),
             "shared": say(
                 "failures.shared",
                 values=shortened(
                     ", ".join(f"{name} = {setting(value)}" for name, value in group.shared), VALUE_LETTERS
                 ),
-                n=len(fine),
+                n=fine,
             )
             if group.shared
             else None,
@@ -349,7 +367,7 @@ def trial(shelf: Shelf, shown: Shown, number: int) -> dict[str, Any]:
         "best": (top := shown.best()) is not None and top.number == number,
         "score": str(score(found, spec.problem.objective)) if metric in found.metrics else None,
         "metric": metric,
-        "facts": [(label, ending(text, TRACE_LETTERS)) for label, text in facts.rows if label != "params"],
+        "facts": [(label, ending(text, TRACE_LETTERS)) for label, text in facts.rows if label not in ELSEWHERE],
         "took": None if found.seconds is None else duration(found.seconds),
         "attempt": found.attempt,
         "params": _params(found.params, None if base is None else base.params),
@@ -360,6 +378,7 @@ def trial(shelf: Shelf, shown: Shown, number: int) -> dict[str, Any]:
         "log_size": say("trial.log.tail", shown=f"{LOG_BYTES:,}", n=f"{log[1]:,}")
         if log and log[1] > LOG_BYTES
         else None,
+        "log_bytes": log[1] if log else 0,
         "running": found.state is State.RUNNING,
         "open": not found.state.ended,
         "previous": number - 1 if number else None,

@@ -81,6 +81,15 @@ async def fields_of(request: Request, most: int = MOST_BYTES, count: int = 100) 
         raise HTTPException(422, say("refused.missing")) from None
 
 
+def download(name: str) -> dict[str, str]:
+    """The headers of a file that is saved under this name, and never shown (RFC 6266)."""
+    plain = "".join(c if c.isascii() and c.isprintable() and c not in '"\\/%' else "_" for c in name)
+    return {
+        "content-disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}",
+        "x-content-type-options": "nosniff",
+    }
+
+
 def report(error: Exception) -> None:
     """Tell whoever started the studio what went wrong, unless it is said on purpose."""
     if not isinstance(error, LuthierError):

@@ -1,0 +1,130 @@
+"""The addresses of files that leave the studio."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from luthier.errors import InvalidFilter, StoreUnavailable
+from luthier.store.url import VARIABLE, copy_of, place
+from luthier.studio.export import tables
+from luthier.studio.looking import Shown, filtered
+from luthier.studio.web import download, get, may
+from luthier.studio.words import say
+
+if TYPE_CHECKING:
+    from luthier.studio.app import Studio
+
+REPORT_SECONDS = 300
+MENU = (
+    ("report.html", "export.report"),
+    ("trials.csv", "export.csv"),
+    ("trials.jsonl", "export.jsonl"),
+    *((("trials.parquet", "export.parquet"),) if tables.has_parquet() else ()),
+)
+"""What can be had of a study: the file, and the key of what it is called."""
+
+
+class Export:
+    """The handlers of these addresses."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self._reporting = threading.Lock()
+
+    def routes(self) -> list[Route]:
+        """Every address."""
+        return [
+            get("/export/database", self.database),
+            get("/s/{study}/export/report.html", self.report),
+            get("/s/{study}/export/trials.{form}", self.trials),
+        ]
+
+    def trials(self, request: Request) -> Response:
+        """All trials, or those that the filter of the page means, as they come from the store."""
+        form = request.path_params["form"]
+        if form not in tables.FORMATS:
+            raise HTTPException(404)
+        shown = self._studio.shown(request)
+        numbers = _asked(shown, request.query_params.get("f", ""))
+        headers = download(f"{shown.name}.{form}")
+        if form == "parquet":
+            return _file(
+                headers, tables.FORMATS[form], lambda target: tables.as_parquet(shown, numbers, target)
+            )
+        text = tables.as_csv(shown, numbers) if form == "csv" else tables.as_lines(shown, numbers)
+        return StreamingResponse(text, media_type=tables.FORMATS[form], headers=headers)
+
+    def report(self, request: Request) -> Response:
+        """The study as one page that needs no network. It is made by a process of its own: it fits models and draws, and a studio stays
+        small.
+        """
+        shown = self._studio.shown(request)
+
+        def make(target: Path) -> None:
+            with self._reporting:  # one at a time
+                _run(["report", shown.name, "--output", str(target)], self._studio.shelf.url)
+
+        return _file(download(f"{shown.name}.html"), "text/html; charset=utf-8", make)
+
+    def database(self, request: Request) -> Response:
+        """A copy of the whole store as of this moment, for its owner."""
+        if not may(request):
+            raise HTTPException(403, say("refused.viewer"))
+        url = self._studio.shelf.url
+        self._studio.shelf.store()
+        try:
+            return _file(
+                download(Path(place(url)).name),
+                "application/vnd.sqlite3",
+                lambda target: copy_of(url, target),
+            )
+        except StoreUnavailable as error:
+            raise HTTPException(422, str(error)) from None
+
+
+def _asked(shown: Shown, text: str) -> range | list[int]:
+    if not text.strip():
+        return range(len(shown))
+    try:
+        return filtered(shown, text).tolist()
+    except InvalidFilter as error:
+        raise HTTPException(422, str(error)) from None
+
+
+def _file(headers: dict[str, str], kind: str, make: Callable[[Path], None]) -> Response:
+    """A file that is made, sent, and removed then, whether or not it arrived."""
+    folder = tempfile.TemporaryDirectory(prefix="luthier-")
+    target = Path(folder.name, "file")
+    try:
+        make(target)
+    except BaseException:
+        folder.cleanup()
+        raise
+    return FileResponse(target, headers=headers, media_type=kind, background=BackgroundTask(folder.cleanup))
+
+
+def _run(arguments: list[str], url: str | None) -> None:
+    """A command of Luthier in a process of its own; the store goes in its environment, since anybody can read command lines."""
+    env = os.environ | ({VARIABLE: url} if url is not None else {})
+    command = [sys.executable, "-m", "luthier", *arguments]
+    try:
+        done = subprocess.run(
+            command, env=env, capture_output=True, text=True, timeout=REPORT_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise HTTPException(503, say("export.long", seconds=REPORT_SECONDS)) from None
+    if done.returncode:
+        raise HTTPException(503, say("export.failed", error=done.stderr.strip()[-500:]))

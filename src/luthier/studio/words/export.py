@@ -1,0 +1,14 @@
+"""What is said where something leaves the studio as a file."""
+
+from __future__ import annotations
+
+WORDS = {
+    "export.report": "Report (one HTML file)",
+    "export.csv": "Trials as CSV",
+    "export.jsonl": "Trials as JSON Lines",
+    "export.parquet": "Trials as Parquet",
+    "export.long": "The report took more than {seconds} seconds, and was given up. `luthier report` makes it in a terminal.",
+    "export.failed": "The report could not be made: {error}",
+}
+
+SCRIPT = ()
