@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,8 @@ def run(
     complete = before is not None and before.word == "complete"
     if not no_progress and not complete:
         print_rows(*_header(study_file, objective), err=True)
+    if before is None:
+        _keep(study_file)
     study = tune(objective, **arguments, progress=not no_progress)
     try:
         if as_json:
@@ -84,6 +87,19 @@ def run(
         ctx.exit(_code(where.word, study.history.best() is not None))
     finally:
         study.close()
+
+
+def _keep(study: StudyFile) -> None:
+    """Leave a copy of the study file among the files of a new study, so that the studio can go on with it."""
+    from luthier.store.url import home
+    from luthier.studyfile import absolute, keep, kept_path, load
+
+    folder = home(study.store)
+    if kept_path(folder, study.name).absolute() == study.path:
+        return  # the studio has started it
+    given = {**absolute(load(study.path), study.path.parent), "name": study.name, "workers": study.workers}
+    with suppress(OSError):  # which is no reason not to run it
+        keep(folder, study.name, given)
 
 
 def _header(study: StudyFile, objective: Any) -> tuple[str, list[tuple[str, str]]]:

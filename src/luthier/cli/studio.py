@@ -30,6 +30,14 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     help="Which address to listen on. Beyond this machine it needs --token-file.",
 )
 @click.option("--read-only", is_flag=True, help="Nobody can change anything, whatever the token.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="How many trials a study that is started here runs at once.",
+)
 @click.option("--no-browser", is_flag=True, help="Print the address, and open no browser.")
 @click.option(
     "--token-file",
@@ -50,6 +58,7 @@ def studio(
     port: int | None,
     host: str,
     read_only: bool,
+    workers: int,
     no_browser: bool,
     token_file: Path | None,
     allow_host: tuple[str, ...],
@@ -72,7 +81,7 @@ def studio(
         raise MissingExtra(package, "studio", "The studio") from None
 
     door = Door(host, port, token_file, allow_host, cert, key)
-    opened = open_studio(store, door, readonly=read_only)
+    opened = open_studio(store, door, readonly=read_only, workers=workers)
     click.echo(opened.owner_url)
     if not read_only:
         click.echo(f"to look only:  {opened.viewer_url}", err=True)

@@ -5,23 +5,24 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from luthier import api
-from luthier.analysis.filtering import parse
+from luthier.analysis.filtering import Filter, parse
 from luthier.clock import Clock, SystemClock
+from luthier.engine.identity import is_gone
 from luthier.errors import StoreUnavailable, StudyNotFound, did_you_mean
-from luthier.files import StudyFiles, folder_of, folder_of
+from luthier.files import StudyFiles, folder_of
 from luthier.store.base import Store, StudyRow
 from luthier.store.url import home, open_store, place
 from luthier.space import Params
 from luthier.studio.columns import Columns, Numbers
 from luthier.study import State, StudySpec, Trial
 from luthier.study.remarks import Remarks
-from luthier.summary import Standing, Summary, describe, standing
+from luthier.summary import Standing, Summary, describe, is_at_work, standing
 
 AT_ONCE = 10_000
 """So many trials are read at a time: few enough to hold in memory beside all else."""
@@ -113,7 +114,13 @@ class Shown:
     @property
     def standing(self) -> Standing:
         """Where the study stands now."""
-        return standing(self.spec, self, self.row, self._clock.now())
+        now = self._clock.now()
+        row = self.row
+        if is_at_work(row, now):  # or was, a moment ago: a process of this machine that is no more need not be waited for
+            holders = self._store.workers(self.name)
+            if holders and all(map(is_gone, holders)):
+                row = replace(row, active=0.0)
+        return standing(self.spec, self, row, now)
 
     # --- whole trials ----------------------------------------------------------------------------
 
@@ -152,15 +159,18 @@ class Shown:
             return self._remarks[1]
 
 
+def read_filter(shown: Shown, text: str) -> Filter:
+    """A filter of this study's trials. Raises InvalidFilter."""
+    return parse(text, shown.spec.problem, shown.columns.metrics)
+
+
 def filtered(shown: Shown, text: str) -> Numbers:
     """The trials that a filter means, by number. Raises InvalidFilter."""
-    columns = shown.columns
-    columns.tags = dict(shown.remarks.by_tag)
-    found = parse(text, shown.spec.problem, columns.metrics)
+    columns, found = shown.columns, read_filter(shown, text)
     if found.asks_params:
         shown.learn()
-    columns.tags = dict(shown.remarks.by_tag) if found.asks_tags else {}
     with columns.still:
+        columns.tags = shown.remarks.by_tag if found.asks_tags else {}
         return np.flatnonzero(found.mask(columns))
 
 

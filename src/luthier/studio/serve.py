@@ -69,7 +69,7 @@ class Opened:
         self.server.should_exit = True
 
 
-def open_studio(store: str | None, door: Door, *, readonly: bool = False) -> Opened:
+def open_studio(store: str | None, door: Door, *, readonly: bool = False, workers: int = 1) -> Opened:
     """A studio over a store, ready to serve. Raises InvalidStudy where it would not be safe, or the port is taken."""
     door.check()
     if place(store) == "memory":
@@ -80,7 +80,9 @@ def open_studio(store: str | None, door: Door, *, readonly: bool = False) -> Ope
     shelf = Shelf(store)
     listening = door.listen(range(PORT, PORT + TRIED))
     port = listening.getsockname()[1]
-    settings = Settings(keys, port, door.names, place(store), readonly, secure=door.cert is not None)
+    settings = Settings(
+        keys, port, door.names, place(store), readonly, secure=door.cert is not None, workers=workers
+    )
     studio = Studio(shelf, settings)
     config = uvicorn.Config(
         studio.app(),

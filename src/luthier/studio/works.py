@@ -8,10 +8,10 @@ In the folder of a study's files, `work/NAME` beside the store, are `study.toml`
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
-import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime
@@ -24,11 +24,11 @@ from luthier.store.url import VARIABLE, place
 from luthier.studio.looking import Shelf
 from luthier.studio.words import say
 from luthier.study import Budget
-from luthier.studyfile import absolute, from_given, to_toml
-from luthier.summary import is_at_work
+from luthier.studyfile import absolute, from_given, keep, kept, kept_path
 
-FILE, LOG, LOCK = "study.toml", "studio.log", "studio.lock"
+LOG, LOCK = "studio.log", "studio.lock"
 LOG_BYTES = 64_000
+NEWS_SECONDS = 5.0
 SAID = "luthier: error: "
 GOES_ON = ("paused", "stopped", "interrupted", "open")
 """How a study stands that may be gone on with."""
@@ -63,9 +63,8 @@ class Works:
         preprocess = said.get("preprocess")
         if isinstance(preprocess, str) and ":" in preprocess:
             raise InvalidStudy(say("works.code", what="preprocess"))
-        folder = self._folder(name)
-        from_given(said, folder / FILE).arguments()
-        self._spawn(name, to_toml(said))
+        from_given(said, kept_path(self._shelf.home, name)).arguments()
+        self._spawn(name, said)
 
     def resume(self, name: str) -> None:
         """Go on with a study, within the budget that it has by now. Raises InvalidStudy where that cannot be."""
@@ -73,7 +72,15 @@ class Works:
             raise InvalidStudy(say("works.cannot", name=name))
         given = dict(self.given(name) or {})
         given["budget"] = budget_given(self._shelf.study(name).spec.budget)
-        self._spawn(name, to_toml(given))
+        self._spawn(name, given)
+
+    def resumed(self, name: str) -> bool:
+        """Go on with a study if that can be; whether it does."""
+        try:
+            self.resume(name)
+        except LuthierError:
+            return False
+        return True
 
     def can_resume(self, name: str) -> bool:
         """Whether the studio can go on with a study: there is a file of it, nobody works on it, and it is not complete."""
@@ -85,7 +92,7 @@ class Works:
 
         return stands(shown).word in GOES_ON and not self.working(name) and self.given(name) is not None
 
-    def _spawn(self, name: str, text: str) -> None:
+    def _spawn(self, name: str, given: Mapping[str, Any]) -> None:
         folder = self._folder(name)
         folder.mkdir(parents=True, exist_ok=True)
         with self._looking:
@@ -93,9 +100,7 @@ class Works:
         if lock is None:
             raise InvalidStudy(say("works.busy", name=name))
         try:
-            written = folder / f".{FILE}"
-            written.write_text(text, encoding="utf-8")
-            written.replace(folder / FILE)
+            keep(self._shelf.home, name, given)
             with (folder / LOG).open("wb") as log:
                 process = subprocess.Popen(
                     [
@@ -103,7 +108,7 @@ class Works:
                         "-m",
                         "luthier",
                         "run",
-                        str(folder.absolute() / FILE),
+                        str(kept_path(self._shelf.home, name).absolute()),
                         f"--name={name}",
                         "--no-progress",
                     ],
@@ -126,13 +131,14 @@ class Works:
 
     def given(self, name: str) -> dict[str, Any] | None:
         """What the study file of a study says; None where there is none."""
-        return given_of(self._shelf, name)
+        return kept(self._shelf.home, name)
 
     def working(self, name: str) -> bool:
         """Whether somebody works on a study, or is about to: a process that was started here, or by the store, anybody."""
-        return self._alive(name) or self._active(name)
+        return self.alive(name) or self._active(name)
 
-    def _alive(self, name: str) -> bool:
+    def alive(self, name: str) -> bool:
+        """Whether there is a process that a studio started for this study."""
         folder = self._folder(name)
         if not (folder / LOCK).exists():
             return False
@@ -144,9 +150,20 @@ class Works:
 
     def _active(self, name: str) -> bool:
         try:
-            return is_at_work(self._shelf.study(name).row, self._shelf.clock.now())
+            return self._shelf.study(name).standing.word == "running"
         except LuthierError:
             return False
+
+    def stands(self, name: str) -> dict[str, Any]:
+        """What a study's page says of its process."""
+        begins = self.alive(name) and not self._active(name)
+        return {
+            "process": {
+                "begins": begins,
+                "resumable": not begins and self.can_resume(name),
+                "trouble": self.failure(name),
+            }
+        }
 
     def log(self, name: str, most: int = LOG_BYTES) -> str:
         """The end of what its process printed; empty where it printed nothing, or there was none."""
@@ -159,8 +176,7 @@ class Works:
 
     def failure(self, name: str) -> str | None:
         """Why the process of a study ended without an answer, in a sentence; None where it lives, or all is well."""
-        folder = self._folder(name)
-        if not (folder / LOG).exists() or self._alive(name):
+        if self.alive(name) or not self._is_news(name):
             return None
         lines = [line.strip() for line in self.log(name).splitlines() if line.strip()]
         said = [line.removeprefix(SAID) for line in lines if line.startswith(SAID)]
@@ -172,20 +188,22 @@ class Works:
             return say("works.died")
         return None
 
+    def _is_news(self, name: str) -> bool:
+        """Whether nobody worked on the study since its process wrote the log."""
+        try:
+            written = (self._folder(name) / LOG).stat().st_mtime
+            active = self._shelf.study(name).row.active
+        except OSError:
+            return False
+        except StudyNotFound:
+            return True
+        return active is None or active <= written + NEWS_SECONDS
+
     def close(self) -> None:
         """The studio ends; studies go on."""
 
     def _folder(self, name: str) -> Path:
         return folder_of(self._shelf.home, "work", name)
-
-
-def given_of(shelf: Shelf, name: str) -> dict[str, Any] | None:
-    """What the study file of a study says; None where it was not started from one, or not on this machine."""
-    try:
-        text = (folder_of(shelf.home, "work", name) / FILE).read_text(encoding="utf-8")
-        return tomllib.loads(text)
-    except (OSError, ValueError):
-        return None
 
 
 def budget_given(budget: Budget) -> dict[str, Any]:
@@ -201,8 +219,7 @@ def budget_given(budget: Budget) -> dict[str, Any]:
 def _check_name(name: str) -> None:
     """Raise InvalidStudy for a name that a new study had better not have."""
     wrong = (
-        not name.strip()
-        or name.startswith(".")
+        not re.match(r"[^\W.]", name)  # as for models, which are called like their study
         or any(c in "/\\" or not c.isprintable() for c in name)
         or len(name.encode("utf-8", "surrogatepass")) > LONGEST_NAME
     )

@@ -13,10 +13,24 @@ log = true
 trials = 60
 """
 
+from luthier.studyfile.kept import keep, kept, kept_path
 from luthier.studyfile.script import to_python
 from luthier.studyfile.spaces import space_given
-from luthier.studyfile.study import StudyFile, from_given, read
+from luthier.studyfile.study import StudyFile, from_given, load, read
 from luthier.studyfile.validation import Validation
 from luthier.studyfile.writing import absolute, to_toml
 
-__all__ = ["StudyFile", "Validation", "absolute", "from_given", "read", "space_given", "to_python", "to_toml"]
+__all__ = [
+    "StudyFile",
+    "Validation",
+    "absolute",
+    "from_given",
+    "keep",
+    "kept",
+    "kept_path",
+    "load",
+    "read",
+    "space_given",
+    "to_python",
+    "to_toml",
+]

@@ -157,7 +157,7 @@ def read(path: str | Path, overrides: Mapping[str, Any] | None = None) -> StudyF
     """
     path = Path(path)
     try:
-        return from_given(_load(path), path.absolute(), overrides)
+        return from_given(load(path), path.absolute(), overrides)
     except (InvalidStudy, InvalidSpace) as error:
         raise type(error)(f"{path}: {error}") from None
 
@@ -170,7 +170,8 @@ def from_given(given: Mapping[str, Any], path: Path, overrides: Mapping[str, Any
     return _study(path, {key: value for key, value in given.items() if value is not None}, overrides or {})
 
 
-def _load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> dict[str, Any]:
+    """The table in a file, whatever it says; raises InvalidStudy where it is no TOML."""
     try:
         with path.open("rb") as file:
             return tomllib.load(file)

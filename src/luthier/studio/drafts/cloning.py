@@ -11,9 +11,9 @@ from typing import Any
 from luthier.estimators import BUNDLED
 from luthier.space import Choice, Float, Int, Parameter, Params, Scalar, Space
 from luthier.studio.looking import Shelf, Shown
-from luthier.studio.works import budget_given, given_of
+from luthier.studio.works import budget_given
 from luthier.study import Named
-from luthier.studyfile import space_given
+from luthier.studyfile import kept, space_given
 
 WIDTH = 1 / 3
 """So much of a range is looked at again around a trial."""
@@ -30,7 +30,7 @@ def draft_of(shelf: Shelf, name: str, trial: int | None = None) -> dict[str, Any
     StudyNotFound.
     """
     shown = shelf.study(name)
-    given = given_of(shelf, name) or _told(shown)
+    given = kept(shelf.home, name) or _told(shown)
     given = {**given, "name": _another(name, shelf.names())}
     if trial is None:
         return given

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 WORDS = {
     "works.exists": "There is a study called {name!r} already. Give this one another name.",
-    "works.name": "{name!r} cannot be the name of a study. Use up to {most} bytes of letters, digits, spaces and the like, "
-    "no slash, and no full stop at the beginning.",
+    "works.name": "{name!r} cannot be the name of a study. Begin with a letter or a digit, use no slash, and at most "
+    "{most} letters, fewer where they are not of the Latin alphabet.",
     "works.code": "A study that has {what!r} runs code that you wrote, which the studio does not start. Use `luthier run` with the study file.",
     "works.busy": "A process works on study {name!r} already.",
     "works.cannot": "Study {name!r} cannot be gone on with from here: it is complete, somebody works on it, or it was not started from a "
@@ -14,6 +14,7 @@ WORDS = {
     "works.died": "Its process ended before the study began, without a word: it was killed, or the machine was started anew.",
     "works.resume": "Resume",
     "works.resume.how": "Go on with this study in a process of its own.",
+    "works.begins": "Its process is about to begin.",
     "works.starting": "Starting {name}",
     "works.starting.how": "Its process reads the data and prepares the first trial. This takes a few seconds; you may close the page.",
     "works.failed": "{name} could not be started",
