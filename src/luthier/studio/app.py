@@ -25,6 +25,7 @@ from luthier.serving.door import Keys
 from luthier.studio import views
 from luthier.studio.compare import Compare
 from luthier.studio.drafts.pages import Drafts
+from luthier.studio.explore import Explore
 from luthier.studio.export.handlers import MENU, Export
 from luthier.studio.frame import CHOICES, Frame, chosen
 from luthier.studio.guard import Guard
@@ -42,7 +43,7 @@ from luthier.studio.works import Works
 MONTH = 30 * 24 * 3600
 NAVIGATION = (Place("/", "studies"), Place("/new", "drafts.new"), Place("/models", "models"), Place("/settings", "settings"))
 """The pages that every page leads to."""
-TABS = (Place("", "study.overview"), Place("/trials", "study.more"), Place("/failures", "study.failures"), Place("/manage", "manage.tab"))
+TABS = (Place("", "study.overview"), Place("/trials", "study.more"), Place("/explore", "explore"), Place("/curves", "curves"), Place("/timeline", "timeline"), Place("/failures", "study.failures"), Place("/manage", "manage.tab"))
 """The pages of a study, below its address."""
 
 
@@ -194,7 +195,7 @@ class Studio:
     def app(self) -> ASGIApp:
         """The whole of it, guarded."""
         models = Models(self)
-        sections = (Studies(self), Drafts(self), Frame(self), Running(self), models, Manage(self), Compare(self), Export(self))
+        sections = (Studies(self), Explore(self), Drafts(self), Frame(self), Running(self), Manage(self), Compare(self), Export(self), models)
         routes = [
             *(route for section in sections for route in section.routes()),
             Route("/login", self.login, methods=["GET", "POST"]),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,7 @@ class Columns:
         self._params: dict[str, Floats] = {name: np.empty(0) for name in self.varying}
         self.known = 0
         """Of so many trials the parameters are here."""
-        self.tags: dict[str, Collection[int]] = {}
+        self.tags: Mapping[str, Collection[int]] = {}
         """The trials that people gave a tag, by tag."""
 
     def __len__(self) -> int:

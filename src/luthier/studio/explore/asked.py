@@ -106,16 +106,22 @@ class Asked:
                 found = replace(found, axes=())
         for step, side in (("left", -1), ("right", 1)):
             if query.get(step):
-                found = replace(found, axes=_moved([axis.key for axis in self.axes_in(columns)], query[step], side))
+                found = replace(
+                    found, axes=_moved([axis.key for axis in self.axes_in(columns)], query[step], side)
+                )
         if "pick.trial" in query:
-            chosen = [int(text) for text in query.getlist("pick.trial") if text.isdecimal() and len(text) < 10]
+            chosen = [
+                int(text) for text in query.getlist("pick.trial") if text.isdecimal() and len(text) < 10
+            ]
             found = replace(found, sel=tuple(dict.fromkeys(chosen))[:MOST_SELECTED])
         return replace(found, f=self._brushed(shown, query))
 
     def _brushed(self, shown: Shown, query: QueryParams) -> str:
         text = self.f
         touched = {
-            name.partition(".")[2] for name in query if name.partition(".")[0] in ("low", "high", "only", "place")
+            name.partition(".")[2]
+            for name in query
+            if name.partition(".")[0] in ("low", "high", "only", "place")
         }
         for key in [key for key, _ in keys(shown.columns) if key in touched]:
             axis = axis_of(shown.columns, key)
@@ -175,7 +181,9 @@ def _moved(order: Sequence[str], key: str, side: int) -> tuple[str, ...]:
 def selected(text: str) -> tuple[int, ...]:
     """Trials that somebody names: 7, 12."""
     words = text.replace("#", " ").replace(",", " ").split()
-    return tuple(dict.fromkeys(int(word) for word in words if word.isdecimal() and len(word) < 10))[:MOST_SELECTED]
+    return tuple(dict.fromkeys(int(word) for word in words if word.isdecimal() and len(word) < 10))[
+        :MOST_SELECTED
+    ]
 
 
 def number(text: str | None) -> float | None:

@@ -107,7 +107,10 @@ class Axis:
             return self.only([self.levels[i] for i in chosen]) if chosen else ""
         ends = [None if end <= 0.0 or end >= 1.0 else self.value(end) for end in (low, high)]
         if self.apart:
-            ends = [None if end is None else float(self.values[np.abs(self.values - end).argmin()]) for end in ends]
+            ends = [
+                None if end is None else float(self.values[np.abs(self.values - end).argmin()])
+                for end in ends
+            ]
         return self.between(*(None if end is None else float(f"{end:.4g}") for end in ends))
 
     def between(self, low: float | None, high: float | None) -> str:
@@ -160,7 +163,9 @@ def of_parameter(name: str, parameter: Parameter) -> Axis:
         values = np.array(finite)
         places = parameter.to_unit([int(v) for v in finite] if isinstance(parameter, Int) else finite)
     apart = len(values) <= FEW
-    return Axis("param", name, titled(name, parameter), _shortened(ticks(parameter)), values, places, levels, apart)
+    return Axis(
+        "param", name, titled(name, parameter), _shortened(ticks(parameter)), values, places, levels, apart
+    )
 
 
 def _shortened(found: tuple[tuple[float, str], ...], most: int = 16) -> tuple[tuple[float, str], ...]:
@@ -172,7 +177,9 @@ def _measured(kind: Kind, name: str, objective: Objective, values: Floats) -> Ax
     view = View(objective, values)
     places = np.linspace(0, 1, NODES)
     between = (
-        view.low * (view.high / view.low) ** places if view.log else view.low + places * (view.high - view.low)
+        view.low * (view.high / view.low) ** places
+        if view.log
+        else view.low + places * (view.high - view.low)
     )
     title = view.title if kind in ("score", "metric") else name
     return Axis(kind, name, title, view.ticks(), np.asarray(between), places, note=view.note)

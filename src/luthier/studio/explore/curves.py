@@ -104,7 +104,9 @@ class Courses:
             return found
 
 
-def curves(shown: Shown, courses: Courses, kept: Numbers, selected: Sequence[int], by: str, now: float) -> Panel:
+def curves(
+    shown: Shown, courses: Courses, kept: Numbers, selected: Sequence[int], by: str, now: float
+) -> Panel:
     """The panel of the reports of some trials: of those of a cross-validation their folds."""
     columns = shown.columns
     best = best_first(columns, kept, BEST)
@@ -155,7 +157,13 @@ def _curves(
         "steps": len(found),
     }
     longest = max(len(course.steps) for course in found)
-    sentence = say("curves.summary", metric=metric, n=f"{len(found):,}", steps=f"{longest:,}", median=written(float(band[1][-1])))
+    sentence = say(
+        "curves.summary",
+        metric=metric,
+        n=f"{len(found):,}",
+        steps=f"{longest:,}",
+        median=written(float(band[1][-1])),
+    )
     stopped = sum(course.state is State.STOPPED for course in found)
     notes = [say("curves.stopped", n=f"{stopped:,}")] if stopped else []
     if total > len(found):
@@ -164,9 +172,18 @@ def _curves(
         notes.append(say("curves.lines", n=len(named)))
     if by == "seconds":
         notes.append(say("curves.seconds"))
-    head = [say("curves.by.seconds" if by == "seconds" else "curves.by.step"), "p10", say("curves.median"), "p90", say("curves.trials")]
+    head = [
+        say("curves.by.seconds" if by == "seconds" else "curves.by.step"),
+        "p10",
+        say("curves.median"),
+        "p90",
+        say("curves.trials"),
+    ]
     counts = [sum(1 for course in found if course.along(by)[-1] >= x) for x in grid]
-    rows = [[f"{x:.6g}", *(written(float(v)) for v in row), n] for x, n, *row in zip(grid, counts, *band, strict=True)]
+    rows = [
+        [f"{x:.6g}", *(written(float(v)) for v in row), n]
+        for x, n, *row in zip(grid, counts, *band, strict=True)
+    ]
     return Panel(sentence, chart, head, rows, notes)
 
 
@@ -224,7 +241,12 @@ def _folds(columns: Columns, folded: Sequence[Course], marked: Sequence[int], me
         spread=written(spread),
     )
     most = max(len(by_number[n].values) for n in shown) if shown else 0
-    head = [say("explore.trial"), metric, "±", *(f"{say('trial.fold')} {i}" for i in range(min(most, MOST_FOLDS)))]
+    head = [
+        say("explore.trial"),
+        metric,
+        "±",
+        *(f"{say('trial.fold')} {i}" for i in range(min(most, MOST_FOLDS))),
+    ]
     rows = [
         [
             n,

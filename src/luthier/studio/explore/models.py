@@ -95,10 +95,14 @@ def fit(shown: Shown, kept: Numbers) -> Fitted:
             numbers = np.sort(np.random.default_rng(0).choice(scored, SAMPLE, replace=False))
         history = history_of(columns, numbers)
     if len(scored) < FEWEST:
-        return Fitted(len(scored), len(scored), why=say("explore.few", n=len(scored), least=FEWEST), state="few")
+        return Fitted(
+            len(scored), len(scored), why=say("explore.few", n=len(scored), least=FEWEST), state="few"
+        )
     try:
         forest = Forest.of(history)
-        return Fitted(len(numbers), len(scored), forest, tuple(importance_of(history, forest=forest)), history)
+        return Fitted(
+            len(numbers), len(scored), forest, tuple(importance_of(history, forest=forest)), history
+        )
     except LuthierError as error:
         return Fitted(len(numbers), len(scored), why=str(error), state="few")
 
@@ -122,7 +126,9 @@ def history_of(columns: Columns, numbers: Numbers) -> History:
     scores = columns.values[numbers].tolist()
     trials = []
     for i, score in enumerate(scores):
-        params: dict[str, Scalar] = {name: values[i] for name, values in found.items() if values[i] is not absent}
+        params: dict[str, Scalar] = {
+            name: values[i] for name, values in found.items() if values[i] is not absent
+        }
         if fixed:
             params |= {name: fixed[name] for name in space.active(params | fixed) if name in fixed}
         trials.append(Trial(i, params, State.COMPLETED, 1, full, metrics={metric: score}, ended=0.0))
@@ -177,7 +183,9 @@ def slices(
     here = kept[~np.isnan(height[kept])]
     many = len(here) > POINTS
     marked = [n for n in selected if n < len(columns) and not np.isnan(height[n])]
-    dots = np.unique(np.concatenate([best_first(columns, here, BEST_POINTS) if many else here, np.array(marked, np.intp)]))
+    dots = np.unique(
+        np.concatenate([best_first(columns, here, BEST_POINTS) if many else here, np.array(marked, np.intp)])
+    )
     panels, rows = [], []
     for axis in axes:
         values = columns.param(axis.name)
@@ -212,7 +220,12 @@ def slices(
         notes.append(fitted.why)
     sentence = say("explore.slice.none")
     if len(here):
-        sentence = say("explore.slice", n=f"{len(here):,}", metric=score.title, axes=", ".join(axis.name for axis in axes) or "–")
+        sentence = say(
+            "explore.slice",
+            n=f"{len(here):,}",
+            metric=score.title,
+            axes=", ".join(axis.name for axis in axes) or "–",
+        )
     head = [say("explore.parameter"), say("explore.value"), say("explore.expected"), say("explore.sd")]
     return Panel(sentence, chart, head, rows, [*notes, *sampled(fitted)])
 
@@ -337,4 +350,15 @@ def params_of(columns: Columns, number: int) -> Params:
     return found
 
 
-__all__ = ["SHADES", "Fitted", "Models", "contour", "fit", "history_of", "importance", "pair", "params_of", "slices"]
+__all__ = [
+    "SHADES",
+    "Fitted",
+    "Models",
+    "contour",
+    "fit",
+    "history_of",
+    "importance",
+    "pair",
+    "params_of",
+    "slices",
+]

@@ -82,7 +82,10 @@ def parallel(
     elif len(kept) < len(columns) and len(columns) <= LINES:
         others = np.setdiff1d(numbers, lines)
         chart["others"] = [thousandths(place[others]) for place in places]
-    rows = [[int(n), *(axis.text(column[n]) for axis, column in zip(every, values, strict=True))] for n in lines[::-1]]
+    rows = [
+        [int(n), *(axis.text(column[n]) for axis, column in zip(every, values, strict=True))]
+        for n in lines[::-1]
+    ]
     head = [say("explore.trial"), *(axis.key for axis in axes), columns.problem.objective.metric]
     return Panel(about(columns, kept, found), chart, head, rows, notes, [int(n) for n in lines[::-1]])
 
@@ -101,7 +104,12 @@ def _bands(axes: Sequence[Axis], values: Sequence[Floats], goodness: Floats) -> 
         valued = np.bincount(cell[scored], minlength=len(count))
         mean = np.where(valued > 0, total / np.maximum(valued, 1), -1.0)
         shade = np.where(mean < 0, -1, np.minimum(mean * SHADES, SHADES - 1)).astype(int)
-        found.append([[int(i // (b + 1)) - 1, int(i % (b + 1)) - 1, int(count[i]), int(shade[i])] for i in np.flatnonzero(count)])
+        found.append(
+            [
+                [int(i // (b + 1)) - 1, int(i % (b + 1)) - 1, int(count[i]), int(shade[i])]
+                for i in np.flatnonzero(count)
+            ]
+        )
     return {"pieces": [n for _, n in pieces], "pairs": found}
 
 
@@ -120,7 +128,9 @@ def scatter(
         tint = goodness
     else:
         tint = color.at(columns.column(color.kind, color.name))
-        shade = np.where(np.isnan(tint), -1, np.minimum(np.nan_to_num(tint) * SHADES, SHADES - 1)).astype(np.intp)
+        shade = np.where(np.isnan(tint), -1, np.minimum(np.nan_to_num(tint) * SHADES, SHADES - 1)).astype(
+            np.intp
+        )
     values = [columns.column(axis.kind, axis.name) for axis in (x, y, color)]
     numbers = np.arange(len(columns))
     places = [x.spread(values[0], numbers), y.spread(values[1], numbers * 7 + 3)]

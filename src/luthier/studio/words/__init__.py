@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from luthier.studio.words import compare, drafts, export, frame, manage, models, studies, works
+from luthier.studio.words import compare, drafts, explore, export, frame, manage, models, studies, works
 
-FILES = (compare, drafts, export, frame, manage, models, studies, works)
+FILES = (compare, drafts, explore, export, frame, manage, models, studies, works)
 WORDS: dict[str, str] = {key: text for file in FILES for key, text in file.WORDS.items()}
 SCRIPT = tuple(key for file in FILES for key in file.SCRIPT)
 """What scripts say; the page hands it to them."""

@@ -52,7 +52,122 @@ function frame() {
 
 const short = (value) => Number(value).toPrecision(5).replace(/\.?0+($|e)/, "$1");
 
-const tools = { axis, frame, token, say, short };
+// An axis from 0 to 1000 thousandths, with words at some of them; what is at 1000 may lie beyond.
+function places({ title, ticks }, more = {}) {
+  const words = new Map(ticks.map(([place, text]) => [1000 * place, text]));
+  const customValues = [...words.keys()];
+  return axis(title, {
+    min: -20,
+    max: 1020,
+    nameGap: 30,
+    axisLabel: { color: token("--soft"), hideOverlap: true, customValues, formatter: (value) => words.get(value) ?? "", width: 90, overflow: "truncate" },
+    axisTick: { customValues },
+    splitLine: { show: false },
+    ...more,
+  });
+}
+
+const shade = (n) => token(n < 0 ? "--soft" : `--shade-${n}`);
+
+function mixed(from, to, share) {
+  const parts = (colour) => [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16));
+  const [a, b] = [parts(from), parts(to)];
+  return `rgb(${a.map((v, i) => Math.round(v + (b[i] - v) * share)).join(",")})`;
+}
+
+// How many trials are in each cell: the more the fuller, the better the stronger the colour.
+function heat(cells, [across, up]) {
+  const most = Math.max(...cells.map((cell) => cell[2]));
+  const shades = [-1, 0, 1, 2, 3, 4].map(shade);
+  return {
+    type: "custom",
+    silent: true,
+    z: 1,
+    data: cells,
+    encode: { x: -1, y: -1 },
+    renderItem: (_, api) => {
+      const [x, y, n, good] = [0, 1, 2, 3].map((i) => api.value(i));
+      const [left, top] = api.coord([(1000 * x) / across, (1000 * (y + 1)) / up]);
+      const [right, bottom] = api.coord([(1000 * (x + 1)) / across, (1000 * y) / up]);
+      return {
+        type: "rect",
+        shape: { x: left, y: top, width: right - left + 0.5, height: bottom - top + 0.5 },
+        style: { fill: shades[good + 1], opacity: 0.1 + 0.75 * Math.sqrt(n / most) },
+      };
+    },
+  };
+}
+
+// What a trial is, for who points at it: asked of the server, once.
+const told = new Map();
+function about(box, number) {
+  const url = `${box.dataset.hover}${number}.json`;
+  if (!told.has(url)) {
+    if (told.size > 500) told.clear();
+    told.set(url, fetch(url).then((answer) => answer.json()).then(({ text }) => text).catch(() => `#${number}`));
+  }
+  return told.get(url);
+}
+
+// A note beside the pointer, for charts that draw themselves.
+function hover(box) {
+  const tip = document.createElement("div");
+  tip.className = "tip";
+  tip.hidden = true;
+  box.append(tip);
+  let wanted = null, timer;
+  return {
+    show(number, x, y) {
+      if (number === null) {
+        wanted = null;
+        tip.hidden = true;
+        clearTimeout(timer);
+        return;
+      }
+      const right = x - box.scrollLeft > box.clientWidth / 2;
+      tip.style.left = right ? "auto" : `${x + 14}px`;
+      tip.style.right = right ? `${box.clientWidth - x + 14}px` : "auto";
+      tip.style.top = y > box.clientHeight / 2 ? "auto" : `${y + 10}px`;
+      tip.style.bottom = y > box.clientHeight / 2 ? `${box.clientHeight - y + 10}px` : "auto";
+      if (number === wanted) return;
+      wanted = number;
+      tip.textContent = `#${number}`;
+      tip.hidden = false;
+      clearTimeout(timer);
+      timer = setTimeout(async () => {
+        const text = await about(box, number);
+        if (wanted === number) tip.textContent = text;
+      }, 80);
+    },
+  };
+}
+
+const tools = { axis, frame, token, say, short, places, shade, mixed, heat, hover };
+
+// A kind of chart either says what ECharts is to draw, or draws by itself.
+function engine(kind, box) {
+  const own = { ...tools, box };
+  own.ask = ({ value }, ticket, answer) => {
+    if (!box.dataset.hover || value?.[2] === undefined) return "";
+    about(box, value[2]).then((text) => answer(ticket, text));
+    return `#${value[2]}`;
+  };
+  if (kind.paint) return kind.paint(box, own);
+  const chart = echarts.init(box, null, { renderer: "canvas" });
+  chart.on("click", ({ value, data, event }) => {
+    const number = (value ?? data?.[0])?.[2];
+    if (!box.dataset.trial || number === undefined) return;
+    if (event?.event?.shiftKey) document.dispatchEvent(new CustomEvent("luthier:pick", { detail: { number } }));
+    else location.href = box.dataset.trial + number;
+  });
+  let last;
+  const show = (data) => chart.setOption(kind.draw((last = data), own), { notMerge: true });
+  const resize = () => {
+    chart.resize();
+    if (last && "laid" in box.dataset) show(last); // its pictures are laid out by hand
+  };
+  return { show, resize, dispose: () => chart.dispose() };
+}
 
 class Chart {
   constructor(box) {
@@ -98,12 +213,9 @@ class Chart {
     if (!this.chart) {
       this.box.textContent = "";
       this.box.setAttribute("aria-hidden", "true");
-      this.chart = echarts.init(this.box, null, { renderer: "canvas" });
-      this.chart.on("click", ({ value }) => {
-        if (this.box.dataset.trial && value?.[2] !== undefined) location.href = this.box.dataset.trial + value[2];
-      });
+      this.chart = engine(this.kind, this.box);
     }
-    this.chart.setOption(this.kind.draw(this.data, tools), { notMerge: true });
+    this.chart.show(this.data);
     performance.mark("luthier-chart");
   }
 }

@@ -155,6 +155,16 @@ function tellTimes() {
   }
 }
 
+// Who looks asked for something else: that is fetched at once, paused or not.
+document.addEventListener("luthier:asked", () => {
+  for (const part of parts.values()) {
+    part.stale = part.asked = true;
+    part.next = 0;
+    part.renew();
+  }
+  document.dispatchEvent(new CustomEvent("luthier:changed"));
+});
+
 document.addEventListener("click", (event) => {
   const link = event.target.closest?.("a[data-retry]");
   const part = link && parts.get(link.closest("[data-live]"));
