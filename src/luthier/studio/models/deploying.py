@@ -7,7 +7,6 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from luthier.analysis.table import number as written
 from luthier.clock import Clock, SystemClock
 from luthier.errors import LuthierError
 from luthier.serving.deployments import Deployment, Deployments, State
@@ -84,8 +83,8 @@ class Deploying:
                 "status": state.status,
                 "url": state.url,
                 "since": moment_of(state.since),
-                "requests": f"{seen.get('requests', 0):,}",
-                "rate": written(seen.get("per_second") or 0.0),
+                "requests": plural(seen.get("requests", 0), "request"),
+                "rate": f"{seen.get('per_second') or 0.0:.2g}",
                 "p50": _milliseconds(latency.get("p50")),
                 "p95": _milliseconds(latency.get("p95")),
                 "refused": seen.get("refused", 0),

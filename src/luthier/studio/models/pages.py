@@ -246,7 +246,7 @@ class Models:
 
     def _data(self, request: Request) -> dict[str, Any]:
         """What a model can be tested on; only for who may."""
-        names = [*BUNDLED, *self._tables.files()] if may(request) else []
+        names = [*self._tables.files(), *BUNDLED] if may(request) else []
         return {"tables": names, "root": str(self._tables.root)}
 
     def _try(self, request: Request, one: Shown) -> dict[str, Any]:
@@ -493,7 +493,7 @@ class Models:
         def remove(one: Shown) -> str:
             name, version = one.model.name, one.model.version
             if one.model.champion and form.get("name", "").strip() != name:
-                raise ModelError(say("models.delete.wrong", version=version, name=repr(name)))
+                return f"{views.address(name, version)}?said=unnamed"
             delete_model(self.cabinet.home, name, version, force=one.model.champion)
             return "/models?said=deleted"
 

@@ -46,7 +46,16 @@ class Said:
     def head(self) -> list[list[str]]:
         """The first lines of the CSV: names, then rows."""
         text = self.csv[:200_000].decode(errors="replace")
-        return [row for row, _ in zip(csv.reader(io.StringIO(text)), range(SHOWN + 1), strict=False)]
+        rows = [row for row, _ in zip(csv.reader(io.StringIO(text)), range(SHOWN + 1), strict=False)]
+        return [*rows[:1], *([_short(cell) for cell in row] for row in rows[1:])]
+
+
+def _short(cell: str) -> str:
+    """A number with as many digits as one reads; all of them are in the file."""
+    try:
+        return f"{float(cell):.5g}" if "." in cell else cell
+    except ValueError:
+        return cell
 
 
 @dataclass(slots=True)
