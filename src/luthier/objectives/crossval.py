@@ -55,7 +55,7 @@ class CrossValidation:
     or maps names to scorers; by default accuracy for classifiers, r2 for regressors.
 
     `preprocess` says what is put in front of the estimator so that it reads the table well: "auto", "none", a mapping of columns to
-    kinds, or a transformer (`preparation`). `holdout` is a share of the rows to lock away: no fold trains or tests on them, and
+    kinds, or a transformer (`preparation`). `holdout` is a share of the rows to lock away, in order of time the last ones: no fold trains or tests on them, and
     `Study.look` scores the result on them.
 
     Each fold is a report, with the fold's number as the step; an attempt that was lost is gone on with after its last report.
@@ -107,7 +107,7 @@ class CrossValidation:
         self.locked: Indices | None = None
         kept: Indices | None = None
         if holdout is not None:
-            kept, self.locked = locked(holdout, self.data.y, groups, seed, self.classifier)
+            kept, self.locked = locked(holdout, self.data.y, groups, seed, self.classifier, cv)
         self._splits, self.cv, self._by_chance = split(cv, self.data.y, groups, seed, self.classifier, kept)
         if self.classifier:
             check_folds(self.data.y, self._splits)

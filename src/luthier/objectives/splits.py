@@ -39,14 +39,21 @@ def split(
     return tuple((_of(rows, train), _of(rows, test)) for train, test in checked), words, by_chance
 
 
-def locked(share: float, y: Any, groups: Any, seed: int, classifier: bool) -> tuple[Indices, Indices]:
+def locked(
+    share: float, y: Any, groups: Any, seed: int, classifier: bool, cv: Any = None
+) -> tuple[Indices, Indices]:
     """The rows to search on, and a `share` of them to be locked away: whole groups, if there are any, else the same share of
-    every class.
+    every class; where `cv` goes by time, the last ones.
     """
     from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
 
     if not 0 < share < 1:
         raise InvalidStudy(f"holdout is {share!r}. Use the share of the rows to lock away, such as 0.2.")
+    if is_in_time(cv):
+        first = len(y) - math.ceil(share * len(y))
+        if first < 1:
+            raise InvalidStudy(f"a share of {share:g} of {len(y)} rows leaves none to search on.")
+        return np.arange(first, dtype=np.int32), np.arange(first, len(y), dtype=np.int32)
     kind = GroupShuffleSplit if groups is not None else StratifiedShuffleSplit if classifier else ShuffleSplit
     try:
         pairs = kind(1, test_size=share, random_state=seed).split(np.zeros((len(y), 1)), y, groups)
@@ -62,13 +69,18 @@ def reshuffled(cv: Any, seed: int) -> Any:
     """The splitter with other folds of the same kind. Raises InvalidStudy for one that does not shuffle by nature, as those of
     time series and given pairs.
     """
-    if not hasattr(cv, "random_state") or type(cv).__name__ == "TimeSeriesSplit":
+    if not hasattr(cv, "random_state") or is_in_time(cv):
         raise InvalidStudy(f"{cv!r} has one way to split only, so nothing can be confirmed on fresh splits.")
     other = copy(cv)
     if hasattr(other, "shuffle"):
         other.shuffle = True
     other.random_state = seed
     return other
+
+
+def is_in_time(cv: Any) -> bool:
+    """Whether a splitter takes the rows to be in the order of time."""
+    return type(cv).__name__ == "TimeSeriesSplit"
 
 
 def _splitter(cv: Any, rows: int, groups: Any, seed: int, classifier: bool) -> tuple[Any, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,16 @@ from luthier import plugins
 from luthier.estimators import as_estimator, estimator_path
 from luthier.estimators.params import decoded
 from luthier.objectives.command import Command
-from luthier.space import Choice, Const, Space
+from luthier.space import Space
 from luthier.study import Named
 from luthier.studyfile.keys import AUTO
+from luthier.studyfile.spaces import space_given
 from luthier.studyfile.study import StudyFile, from_given
 from luthier.studyfile.validation import Validation
 
 WIDTH = 96
 INDENT = "    "
-PACKAGES = {"luthier.optimizers.", "luthier.stopping."}
+PACKAGES = ("luthier.optimizers", "luthier.stopping")
 
 
 def to_python(given: Mapping[str, Any], path: Path | None = None) -> str:
@@ -112,11 +113,15 @@ class _Script:
     def _function(self, reference: str) -> str:
         where, _, name = reference.rpartition(":")
         if where.endswith(".py"):
-            folder = Path(where) if Path(where).is_absolute() else self.study.path.parent / where
-            self.before += [f"sys.path.insert(0, {_text(str(folder.parent))})", ""]
+            file = Path(where) if Path(where).is_absolute() else self.study.path.parent / where
             self._import("sys")
-            where = folder.stem
-        elif (beside := self.study.path.parent / f"{where.replace('.', '/')}.py").is_file():
+            self.before += [
+                f"sys.path.insert(0, {_text(str(file.parent))})",
+                f"from {file.stem} import {name}",
+                "",
+            ]
+            return name
+        if (beside := self.study.path.parent / f"{where.replace('.', '/')}.py").is_file():
             return self._function(f"{beside}:{name}")
         return self._from(where, name)
 
@@ -230,26 +235,29 @@ class _Script:
     def _stopping(self, named: Named) -> Any:
         if named.name == "none":
             return '"none"'
+        if named.name == "any" and list(named.options) == ["policies"]:  # which a list means, too
+            return self._several(plugins.POLICIES, named.options["policies"], inner=False)
         return self._named(plugins.POLICIES, named)
 
-    def _named(self, kind: plugins.Kind[Any], named: Named) -> Any:
-        """An algorithm or a policy: by name alone, or made of its class."""
+    def _named(self, kind: plugins.Kind[Any], named: Named, inner: bool = False) -> Any:
+        """An algorithm or a policy: by name alone where that goes, or made of its class."""
         kind.make(named)  # an option that it does not have is said here
-        if not named.options:
+        if not named.options and not inner:
             return _text(named.name)
         module, _, name = kind.names().get(named.name, named.name).partition(":")
         package = ".".join(module.split(".")[:2])
-        module = package if f"{package}." in PACKAGES else module
+        module = package if package in PACKAGES else module
         options = {key: self._option(kind, value) for key, value in named.options.items()}
         return _call(self._from(module, name), **options)
 
+    def _several(self, kind: plugins.Kind[Any], held: Sequence[Any], inner: bool) -> Call:
+        return Call("[", tuple(("", self._named(kind, _as_named(one), inner)) for one in held), "]")
+
     def _option(self, kind: plugins.Kind[Any], value: Any) -> Any:
         if isinstance(value, Mapping) and isinstance(value.get("name"), str):
-            return self._named(
-                kind, Named(value["name"], {key: one for key, one in value.items() if key != "name"})
-            )
+            return self._named(kind, _as_named(value), inner=True)
         if isinstance(value, list) and value and isinstance(value[0], Mapping) and "name" in value[0]:
-            return Call("[", tuple(("", self._option(kind, one)) for one in value), "]")
+            return self._several(kind, value, inner=True)
         return _literal(value)
 
     def _from(self, module: str, name: str) -> str:
@@ -275,23 +283,29 @@ def _plain(value: Any) -> Any:
     return repr(value) if isinstance(value, tuple) else _literal(value)
 
 
+def _as_named(value: Mapping[str, Any]) -> Named:
+    return Named(value["name"], {key: one for key, one in value.items() if key != "name"})
+
+
 def _space(space: Space) -> Call:
-    parts = []
-    for name, parameter in space.items():
-        bare = not parameter.when
-        if isinstance(parameter, Choice) and bare and not parameter.ordered and parameter.weights is None:
-            written: Any = _literal(list(parameter.values))
-        elif isinstance(parameter, Const) and bare and parameter.value is not None:
-            written = _literal(parameter.value)
-        else:
-            text = (
-                repr(parameter)
-                .replace("prior=Log", "prior=lt.Log")
-                .replace("prior=Normal", "prior=lt.Normal")
-            )
-            written = f"lt.{text}"
-        parts.append((f"{_text(name)}: ", written))
-    return Call("{", tuple(parts), "}")
+    given = space_given(space)
+    return Call("{", tuple((f"{_text(name)}: ", _parameter(one)) for name, one in given.items()), "}")
+
+
+def _parameter(given: Mapping[str, Any]) -> Any:
+    """A parameter, from the table that says it in a study file."""
+    kind, value = next(iter(given.items()))
+    more = {key: _literal(option) for key, option in given.items() if key not in (kind, "prior")}
+    if kind in ("choice", "const") and not more and value is not None:
+        return _literal(value)
+    if "prior" in given:
+        ((word, numbers),) = given["prior"].items()
+        more = {
+            "prior": _call("lt.Normal" if word == "normal" else "lt.LogNormal", *map(repr, numbers)),
+            **more,
+        }
+    values = [_literal(one) for one in value] if kind in ("float", "int") else [_literal(value)]
+    return _call(f"lt.{kind.capitalize()}", *values, **more)
 
 
 def _sorted(imports: Mapping[str, set[str]]) -> Iterator[str]:
