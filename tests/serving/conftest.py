@@ -11,10 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
+from sklearn.linear_model import Ridge
 from threadpoolctl import threadpool_limits
 
-from luthier.models import export_model
+from luthier.models import export_model, save_model
+from luthier.objectives.crossval import CrossValidation
 from luthier.serving.door import Door
 from luthier.serving.serve import Opened, open_server
 from luthier.serving.source import Source, kept
@@ -124,6 +128,34 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def served(home: Path) -> Iterator[Served]:
     with serving(kept(home, "fruit")) as found:
+        yield found
+
+
+def odd_table(rows: int = 60, seed: int = 0) -> pd.DataFrame:
+    """Dates, truths, categories that are numbers, texts without end, and gaps."""
+    rng = np.random.default_rng(seed)
+    made = pd.DataFrame(
+        {
+            "when": pd.date_range("2024-01-01", periods=rows, freq="h"),
+            "paid": rng.random(rows) < 0.5,
+            "zone": pd.Categorical(rng.choice([10, 20, 30], rows)),
+            "note": [f"text {i}" for i in range(rows)],
+            "price": np.where(rng.random(rows) < 0.2, np.nan, rng.normal(size=rows)),
+            "class": rng.choice(["a", "b", None], rows),
+        }
+    )
+    made["sold"] = np.where(made["paid"], 5.0, 1.0) + rng.normal(0, 0.1, rows)
+    return made
+
+
+@pytest.fixture(scope="session")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A model of a table that has everything in it."""
+    folder = tmp_path_factory.mktemp("odd")
+    table = odd_table()
+    task = CrossValidation(Ridge(), table.drop(columns="sold"), table["sold"], cv=2)
+    save_model(folder, "odd", task.refit({}), meta={"task": "regression"}, data=task.data)
+    with serving(kept(folder, "odd")) as found:
         yield found
 
 

@@ -26,7 +26,7 @@ from luthier.serving.door import Door
 from luthier.serving.serve import curl, open_server
 from luthier.serving.source import kept
 from tests.models.fruit import keep, table
-from tests.serving.conftest import ROW, Served
+from tests.serving.conftest import ROW, Served, odd_table
 
 # --- answers -----------------------------------------------------------------------------------
 
@@ -115,6 +115,46 @@ def test_the_log_knows_no_payloads_and_no_tokens(served: Served) -> None:
     assert "POST /predict 422" in text
     assert "secret" not in text
     assert served.opened.keys.owner not in text
+
+
+def test_dates_truths_categories_texts_and_gaps_are_read_as_the_model_knows_them(odd: Served) -> None:
+    rows = odd_table(30, 1).drop(columns="sold")
+    home = odd.opened.endpoint.source.read.__closure__[0].cell_contents.path.parents[2]  # type: ignore[index]
+    expected = predict(home, "odd", rows).values
+    texts = rows.assign(when=rows["when"].astype(str)).astype(object).where(rows.notna(), None)
+    said = odd.predict(*texts.to_dict("records")).json
+    assert np.allclose(said["predictions"], expected)
+    csv = odd.send(rows.to_csv(index=False).encode(), "text/csv").body.decode().split()
+    assert np.allclose([float(cell) for cell in csv[1:]], expected)
+
+
+def test_the_schema_of_odd_columns_and_its_example_agree(odd: Served) -> None:
+    said = odd.get("/schema").json
+    types = {name: column["type"] for name, column in said["row"]["properties"].items()}
+    assert types == {
+        "when": "string",
+        "paid": ["number", "boolean"],
+        "zone": ["string", "number", "boolean"],
+        "note": "string",
+        "price": ["number", "null"],
+        "class": ["string", "null"],
+    }
+    assert all(value is not None for value in said["example"].values())
+    assert odd.predict(said["example"]).status == 200
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"when": "tomorrow"}, "'when' is 'tomorrow', and the model reads a date such as 2024-12-31 there"),
+        ({"when": 7}, "'when' is 7,"),
+        ({"zone": [1]}, "'zone' is a list, and the model reads text or a number there"),
+        ({"price": "7"}, "'price' is '7', and the model reads a number there"),
+    ],
+)
+def test_odd_columns_are_checked_too(odd: Served, change: dict[str, Any], sentence: str) -> None:
+    answer = odd.predict({**odd.get("/schema").json["example"], **change})
+    assert (answer.status, sentence in answer.error) == (422, True)
 
 
 # --- refusals ----------------------------------------------------------------------------------
@@ -301,6 +341,27 @@ def test_whatever_is_sent_there_is_a_sentence_for_it(served: Served, body: bytes
     elif kind == "application/json":
         assert answer.json["predictions"]
     assert served.opened.endpoint.predictor.restarts == restarts
+
+
+ODD = st.fixed_dictionaries(dict.fromkeys(("when", "paid", "zone", "note", "price", "class"), SCALARS))
+MILD = st.fixed_dictionaries(
+    {
+        "when": st.none() | st.datetimes().map(lambda when: when.isoformat()),
+        "paid": st.booleans() | st.none() | st.floats(allow_nan=False, allow_infinity=False),
+        "zone": SCALARS.filter(lambda value: not isinstance(value, float) or abs(value) < 1e308),
+        "note": st.none() | st.text(max_size=10),
+        "price": st.none() | st.integers(-(10**300), 10**300),
+        "class": st.none() | st.sampled_from(["a", "b", "c", "\ud800", "\x00", ""]),
+    }
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(ODD | MILD, min_size=1, max_size=3))
+def test_odd_values_are_predicted_or_refused(odd: Served, rows: list[Any]) -> None:
+    answer = odd.send(json.dumps({"rows": rows}).encode())
+    assert answer.status in (200, 422), answer.body
+    assert answer.json
 
 
 # --- the process with the model ----------------------------------------------------------------

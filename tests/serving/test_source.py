@@ -120,6 +120,8 @@ def test_a_manifest_of_somebody_who_means_harm_is_refused(folder: Path) -> None:
         {"files": {"link": "00"}},
         {"inputs": [7]},
         {"inputs": None},
+        {"inputs": [{"name": "a", "type": "number", "range": ["x", {}]}]},
+        {"inputs": [{"name": "a", "type": "text", "levels": 7}]},
         {"version": "x"},
         {"format": "x"},
         {"format": 99},

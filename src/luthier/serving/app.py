@@ -69,7 +69,8 @@ class Gate:
             if status != 200 or scope["path"] not in ASKED_OFTEN:
                 took = 1000 * (loop.time() - begun)
                 path = scope["path"] if scope["path"] in PATHS else "(another path)"
-                self.log(f"{stamp(self.clock.now())} {scope['method'][:10]} {path} {status} {took:.1f} ms")
+                method = scope["method"] if scope["method"] in METHODS else "(another method)"
+                self.log(f"{stamp(self.clock.now())} {method} {path} {status} {took:.1f} ms")
 
     def _wrong(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         if not is_ours(headers.getlist("host"), self.names, scope.get("server")):
@@ -172,6 +173,7 @@ class Endpoint:
         }
 
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 PATHS = frozenset({"/predict", "/schema", "/healthz", "/metrics"})
 
 

@@ -46,7 +46,7 @@ class Model:
             found = ask(self.estimator, X, decisions=False)
         except MemoryError:
             raise
-        except ValueError as error:
+        except (ValueError, TypeError, OverflowError) as error:
             return 422, as_json({"error": self._unread(error, X)})
         except Exception as error:
             return 500, as_json({"error": f"the model failed: {type(error).__name__}: {error}"})
@@ -82,7 +82,7 @@ class Model:
             }
         )
 
-    def _unread(self, error: ValueError, X: Any) -> str:
+    def _unread(self, error: Exception, X: Any) -> str:
         gaps = _gaps(X, [name for name, _ in self.about["inputs"]])
         if gaps:
             return f"there is no value in {', '.join(map(repr, gaps[:10]))} in some rows, and the model was fitted on a table without gaps. Fill them."

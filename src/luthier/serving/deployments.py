@@ -171,7 +171,8 @@ class Deployments:
             kept = self._read()
             if kept.wanted and (kept.model, kept.version) == (name, found.version) and self._is_alive(kept):
                 return _deployment(kept)
-            return self._deploy(kept, name, found.version, _pushed(kept))
+            before = tuple(other for other in _pushed(kept) if other != (name, found.version))
+            return self._deploy(kept, name, found.version, before)
 
     def stop(self) -> None:
         """Serve nothing. Raises ModelError where nothing is served."""

@@ -7,6 +7,7 @@ import ipaddress
 import os
 import secrets
 import socket
+import ssl
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,14 @@ class Door:
                 f"--host {self.host} lets others on the network in, so it needs a token that you made: --token-file FILE. Make one: "
                 "(umask 077; openssl rand -hex 32 > token). Without it, reach this machine from another one with ssh -L PORT:127.0.0.1:PORT"
             )
+
+        if self.cert is not None:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.cert, self.key)
+            except OSError as error:  # ssl.SSLError is one
+                raise InvalidStudy(
+                    f"the certificate {str(self.cert)!r} and the key {str(self.key)!r} cannot be used: {error.strerror or error}."
+                ) from error
 
     @property
     def is_local(self) -> bool:

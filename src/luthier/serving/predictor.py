@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -47,10 +47,18 @@ class Death:
 class Predictor:
     """Keeps one process with the model alive while `run` runs; `ask` asks it."""
 
-    def __init__(self, source: Source, *, memory: int | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        *,
+        memory: int | None = None,
+        clock: Clock | None = None,
+        log: Callable[[str], None] | None = None,
+    ) -> None:
         self._source = source
         self._memory = memory
         self._clock = clock or SystemClock()
+        self._log = log or (lambda line: None)
         self._ids = itertools.count()
         self._waiting: dict[int, asyncio.Future[tuple[int, bytes]]] = {}
         self._ready = asyncio.Event()
@@ -224,11 +232,12 @@ class Predictor:
         self._ready.clear()
         if self._process is not None:
             with suppress(ProcessLookupError):
-                os.kill(self._process.pid, signal.SIGKILL)
+                self._process.kill()
 
     def _gone(self, why: str) -> None:
         self.restarts += 1
         self.last_restart = Death(stamp(self._clock.now()), why)
+        self._log(f"{self.last_restart.at} the model's process is started again: {why}")
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(

@@ -140,11 +140,13 @@ class Rows:
         """From a model.json."""
         target = (manifest.get("data") or {}).get("target")
         columns = tuple(map(Column.of, manifest["inputs"]))
-        return cls(
-            columns,
-            None if target in {column.name for column in columns} else target,
-            typical_row(manifest["inputs"]),
-        )
+        example = typical_row(manifest["inputs"])
+        for column in columns:
+            if (
+                example[column.name] is None and not column.missing
+            ):  # of many texts none is kept, and of dates none
+                example[column.name] = str(manifest["created"])[:10] if column.type == "time" else ""
+        return cls(columns, None if target in example else target, example)
 
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of a row."""

@@ -109,7 +109,7 @@ def open_server(
     """
     door.check()
     keys = door.keys()
-    endpoint = Endpoint(source, Predictor(source, memory=memory))
+    endpoint = Endpoint(source, Predictor(source, memory=memory, log=log))
     config = uvicorn.Config(
         endpoint.app(keys, door.names, log or (lambda line: None)),
         lifespan="off",

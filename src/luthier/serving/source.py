@@ -17,7 +17,7 @@ from typing import Any
 
 from luthier.errors import ModelError
 from luthier.models.export import MODEL
-from luthier.models.manifest import FORMAT, typical_row
+from luthier.models.manifest import FORMAT
 from luthier.models.registry import (
     MANIFEST,
     ModelVersion,
@@ -28,6 +28,7 @@ from luthier.models.registry import (
     warn_of_versions,
 )
 from luthier.models.signing import SIGNATURE, verified
+from luthier.serving.rows import Rows
 
 MOST_BYTES = 8 * 2**30
 MOST_MANIFEST = 64 * 2**20
@@ -58,7 +59,7 @@ class Source:
             "coded": bool((self.manifest.get("exported") or {}).get("coded")),
             "classes": output.get("classes"),
             "container": self.manifest["container"],
-            "example": typical_row(self.manifest["inputs"]),
+            "example": dict(Rows.of(self.manifest).example),
             "inputs": [(column["name"], column["type"]) for column in self.manifest["inputs"]],
         }
 
@@ -135,15 +136,11 @@ def _understood(content: bytes, what: str) -> dict[str, Any]:
     try:
         manifest = json.loads(content)
         number = manifest["format"]
-        sound = (
-            isinstance(number, int)
-            and all(isinstance(manifest[key], kind) for key, kind in _SHAPE.items())
-            and all(
-                isinstance(column["name"], str) and isinstance(column["type"], str)
-                for column in manifest["inputs"]
-            )
+        sound = isinstance(number, int) and all(
+            isinstance(manifest[key], kind) for key, kind in _SHAPE.items()
         )
-    except (ValueError, KeyError, TypeError, RecursionError):
+        Rows.of(manifest).schema()
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         sound, number, manifest = False, 0, {}
     if not sound:
         raise ModelError(f"{what} cannot be read: its {MANIFEST} is damaged. Export the model again.")
@@ -163,6 +160,7 @@ _SHAPE: dict[str, type] = {
     "output": dict,
     "serializer": str,
     "container": str,
+    "created": str,
 }
 
 
