@@ -6,6 +6,7 @@ import http.client
 import json
 import math
 import socket
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -198,3 +199,15 @@ def first(book: Book) -> str:
     book.trial(name, math.nan)
     book.trial(name, None, 0.1)
     return name
+
+
+@pytest.fixture
+def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that the studio would start fail at once."""
+
+    class Failing(subprocess.Popen[str]):
+        def __init__(self, args: Any, **how: Any) -> None:
+            streams = {name: how[name] for name in ("stdin", "stdout", "stderr", "text") if name in how}
+            super().__init__(["false"], **streams)
+
+    monkeypatch.setattr(subprocess, "Popen", Failing)

@@ -25,12 +25,12 @@ def is_open(path: str) -> bool:
     return any(path == one or (one.endswith("/") and path.startswith(one)) for one in OPEN)
 
 
-def status(studio: Served, path: str, method: str = "GET", body: bytes = b"", **headers: str) -> int:
+def status(studio: Served, path: str, method: str = "GET", **headers: str) -> int:
     """The status of an answer, which need not end: pages listen to some."""
     connection = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=30)
     with closing(connection):
         names = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, path, body if method == "POST" else None, names)
+        connection.request(method, path, b"more=5" if method == "POST" else None, names)
         return connection.getresponse().status
 
 
@@ -84,17 +84,18 @@ def test_a_token_to_look_changes_nothing_anywhere(
     for path in addresses(studio, "POST"):
         if path in OWN or is_open(path):
             continue
-        found = status(studio, path, "POST", b"more=5", authorization=f"Bearer {studio.viewer}")
+        found = status(studio, path, "POST", authorization=f"Bearer {studio.viewer}")
         assert found == 403, path
     assert (book.store.cursors(), book.store.facts(first), tree(place.parent)) == before
 
 
+@pytest.mark.usefixtures("no_processes")
 def test_to_look_changes_nothing_whoever_does(studio: Served, first: str, book: Book, place: Path) -> None:
     before = book.store.cursors(), book.store.facts(first), tree(place.parent)
     for path in addresses(studio, "GET"):
         for query in ("", "?more=5&delete=1&name=first&archive=1&said=x&test=1&draft=1&from=first"):
             found = status(studio, path + query, authorization=f"Bearer {studio.token}")
-            assert found < 500, (path, found)
+            assert found < 500 or found == 503, (path, found)
     assert (book.store.cursors(), book.store.facts(first), tree(place.parent)) == before
 
 

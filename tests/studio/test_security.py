@@ -9,8 +9,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import luthier as lt
 from luthier.errors import InvalidStudy
@@ -276,45 +274,3 @@ def test_a_port_that_is_taken_is_said_and_the_default_moves_on() -> None:
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
 def test_it_listens_on_this_machine_only(studio: Served) -> None:
     assert studio.opened.socket.getsockname()[0] == "127.0.0.1"
-
-
-TEXT = st.text(max_size=30) | st.sampled_from(
-    ["first", "0", "..", "%00", "\x00", "ä" * 20, "first/t/0", "a/b"]
-)
-
-
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(
-    method=st.sampled_from(["GET", "POST", "HEAD"]),
-    parts=st.lists(
-        TEXT
-        | st.sampled_from(["s", "t", "part", "best.json", "curve.json", "pause", "stop", "add", "static"]),
-        max_size=5,
-    ),
-    field=TEXT,
-    value=TEXT,
-    name=st.sampled_from(["more", "from", "said", "token", "v"]),
-    ours=st.booleans(),
-)
-def test_whatever_is_sent_the_studio_has_a_sentence_for_it(
-    studio: Served, first: str, method: str, parts: list[str], field: str, value: str, name: str, ours: bool
-) -> None:
-    begin = ["s", "first"] if ours else []
-    path = "/" + "/".join(quote(part, safe="") for part in begin + parts)
-    if path.endswith("/events"):
-        return
-    query = f"{quote(name)}={quote(value)}&{quote(field)}={quote(value)}"
-    body = query if method == "POST" else None
-    answer = studio.call(f"{path}?{query}", method, body, token=studio.token)
-    assert answer.status in (200, 303, 304, 307, 401, 403, 404, 405, 413, 421, 422), (path, answer.status)
-
-
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(
-    st.binary(max_size=300)
-    | st.builds(
-        lambda a, b: a + b"\r\nhost: 127.0.0.1\r\n" + b, st.binary(max_size=60), st.binary(max_size=200)
-    )
-)
-def test_bytes_that_are_no_request_do_no_harm(studio: Served, request_: bytes) -> None:
-    assert b" 500 " not in studio.raw(request_ + b"\r\n\r\n")[:20]
