@@ -493,7 +493,7 @@ def _corners(shown: Shown) -> list[tuple[int, float | None, float]]:
         values = columns.values[finished]
         started, ended, _ = columns.times
         begun = float(np.nanmin(started)) if np.isfinite(started).any() else math.nan
-        places = [*gains, len(finished) - 1] if len(gains) else []
+        places = dict.fromkeys([*map(int, gains), len(finished) - 1]) if len(gains) else {}
         points = []
         for i in places:
             best = values[gains[np.searchsorted(gains, i, side="right") - 1]]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,11 +95,11 @@ class Export:
             raise HTTPException(422, str(error)) from None
 
 
-def _asked(shown: Shown, text: str) -> range | list[int]:
+def _asked(shown: Shown, text: str) -> Sequence[int]:
     if not text.strip():
         return range(len(shown))
     try:
-        return filtered(shown, text).tolist()
+        return [int(number) for number in filtered(shown, text)]
     except InvalidFilter as error:
         raise HTTPException(422, str(error)) from None
 

@@ -139,7 +139,8 @@ def _apart(parameter: Parameter, values: Floats, number: int) -> Floats:
             else np.zeros(len(values))
         )
     missing = np.isnan(scaled)
-    return np.where(missing | missing[number], (missing != missing[number]).astype(np.float64), far)
+    alone = (missing != missing[number]).astype(np.float64)
+    return np.asarray(np.where(missing | missing[number], alone, far))
 
 
 def _near(found: Trial, other: Trial, metric: str, here: float) -> dict[str, Any]:
