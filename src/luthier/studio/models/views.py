@@ -224,12 +224,11 @@ def not_kept(shelf: Shelf) -> dict[str, Any]:
                 "policy": None if keep is None else say("models.kept.policy", policy=policy(keep, goals)),
                 "reasons": by_why[:REASONS],
                 "more": max(0, total - min(REASONS, len(by_why))),
-                "total": total,
+                "count": say("models.kept.count", n=plural(total, "trial")),
                 "none": not facts.get("models"),
             }
         )
-    total = sum(study["total"] for study in studies)
-    return {"studies": studies[:PAGE], "summary": say("models.kept.summary", n=plural(total, "trial"))}
+    return {"studies": studies[:PAGE]}
 
 
 def policy(keep: Mapping[str, Any], goals: Mapping[str, str]) -> str:
