@@ -232,7 +232,7 @@ def _within_floats(value: object) -> float:
     try:
         return float(value)  # type: ignore[arg-type]
     except OverflowError:
-        return math.inf
+        return math.nan
 
 
 def parse(text: str, problem: Problem, metrics: Iterable[str] = ()) -> Filter:

@@ -10,13 +10,18 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
+import numpy as np
+
 from luthier.analysis.failures import Failure
 from luthier.analysis.failures import failures as grouped
+from luthier.analysis.filtering import Kind
 from luthier.analysis.table import number as written
 from luthier.analysis.table import uncertainty
 from luthier.engine.plan import PAUSED
+from luthier.errors import InvalidFilter
 from luthier.studio.charts import MOST_FAILURES, TOP, best_so_far, curve
-from luthier.studio.looking import Shelf, Shown, TooMany
+from luthier.studio.columns import CODES, Numbers
+from luthier.studio.looking import Shelf, Shown, TooMany, filtered
 from luthier.studio.words import say
 from luthier.study import Metrics, State, Trial
 from luthier.summary import (
@@ -39,6 +44,7 @@ PAGE = 50
 FEW = 10
 WIDE = 8
 """So many parameters have a column in the leaderboard."""
+LONGEST_FILTER = 4_000
 MOST_FAILED = 1_000
 BESIDE = 200
 """So many good trials are compared with those that failed."""
@@ -158,11 +164,15 @@ class Dot:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Which trials to list: from which place on (counted from 0), in which order, in which state."""
+    """Which trials to list: from which place on (counted from 0), in which order, in which state, and which fit a filter.
+
+    `by` is "score", "newest", or a column - a parameter, a metric, "seconds" - with a minus where the largest come first.
+    """
 
     start: int = 0
     by: str = "score"
     state: State | None = None
+    f: str = ""
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Listing:
@@ -170,18 +180,19 @@ class Listing:
         by, state = query.get("by", ""), query.get("state", "")
         return cls(
             whole(query.get("from"), 1) - 1,
-            by if by in ORDERS else ORDERS[0],
+            by[:400] or ORDERS[0],
             State(state) if state in list(State) else None,
+            query.get("f", "").strip()[:LONGEST_FILTER],
         )
 
     def at(self, start: int) -> Listing:
         return replace(self, start=start)
 
     def ordered(self, by: str) -> Listing:
-        return Listing(0, by, self.state)
+        return replace(self, start=0, by=by)
 
     def only(self, state: State | None) -> Listing:
-        return Listing(0, self.by, state)
+        return replace(self, start=0, state=state)
 
     @property
     def query(self) -> str:
@@ -189,15 +200,61 @@ class Listing:
         given = {
             "by": self.by if self.by != ORDERS[0] else "",
             "state": self.state or "",
+            "f": self.f,
             "from": self.start + 1,
         }
         kept = {name: value for name, value in given.items() if value not in ("", 1)}
         return f"?{urlencode(kept)}" if kept else ""
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Trials in an order: by which column, and whether the largest come first; `error` is why a filter cannot be read."""
+
+    numbers: Numbers
+    by: str = "score"
+    name: str = ""
+    falling: bool = False
+    metric: bool = False
+    error: str | None = None
+
+
+def order_of(shown: Shown, listing: Listing) -> Order:
+    """The trials of a listing. What is no column is the score."""
+    columns, error, kept = shown.columns, None, None
+    if listing.f:
+        try:
+            kept = filtered(shown, listing.f)
+        except InvalidFilter as problem:
+            error = str(problem)
+    found = Order(np.empty(0, np.intp), ORDERS[0] if listing.by not in ORDERS else listing.by, error=error)
+    falling, key = listing.by.startswith("-"), listing.by.removeprefix("-")
+    metric = key.removeprefix("metrics.")
+    if listing.by not in ORDERS:
+        if key in columns.varying:
+            shown.learn()
+            found = replace(found, by=listing.by, name=key, falling=falling)
+        elif key == "seconds" or metric in columns.metrics:
+            found = replace(found, by=listing.by, name=metric, falling=falling, metric=key != "seconds")
+    with columns.still:
+        if found.name:
+            kind: Kind = "metric" if found.metric else "seconds" if found.name not in columns.varying else "param"
+            numbers = columns.sorted(kind, found.name, falling)
+        else:
+            numbers = columns.listed(found.by, None)
+        if listing.state is not None:
+            numbers = numbers[columns.times[2][numbers] == CODES[listing.state]]
+        if kept is not None:
+            fits = np.zeros(len(columns), dtype=np.bool_)
+            fits[kept[kept < len(columns)]] = True
+            numbers = numbers[fits[numbers]]
+    return replace(found, numbers=numbers)
+
+
 def board(shown: Shown, listing: Listing = Listing(), n: int = PAGE) -> dict[str, Any]:
     """A page of the table of trials."""
-    order, start = shown.columns.listed(listing.by, listing.state), listing.start
+    found = order_of(shown, listing)
+    order, start = found.numbers, listing.start
     counts = shown.counts
     last_page = max(0, (len(order) - 1) // n * n)
     start = max(0, start if start < len(order) else last_page)
@@ -206,6 +263,10 @@ def board(shown: Shown, listing: Listing = Listing(), n: int = PAGE) -> dict[str
     objective = problem.objective
     metrics = [o.metric for o in problem.objectives]
     names = list(problem.space)
+    shows = names[:WIDE]
+    if found.name in names and found.name not in shows:
+        shows = [found.name, *shows[:-1]]
+    extra = [found.name] if found.metric and found.name not in metrics else []
     folds = [_folds(trial, objective.metric) for trial in trials]
     every = [value for values in folds for value in values]
     low, high = (min(every), max(every)) if every else (0.0, 1.0)
@@ -213,21 +274,24 @@ def board(shown: Shown, listing: Listing = Listing(), n: int = PAGE) -> dict[str
         {
             "rank": start + i + 1,
             "number": trial.number,
-            "scores": [str(score(trial, o)) if o.metric in trial.metrics else "" for o in problem.objectives],
+            "scores": [
+                *(str(score(trial, o)) if o.metric in trial.metrics else "" for o in problem.objectives),
+                *(written(trial.metrics[name]) if name in trial.metrics else "" for name in extra),
+            ],
             "folds": " ".join(f"{value:.4g}" for value in values),
             "dots": [
                 Dot((value - low) / (high - low) if 0 < high - low < math.inf else 0.5) for value in values
             ],
             "state": str(trial.state),
             "time": "" if trial.seconds is None else duration(trial.seconds),
-            "params": [_cell(trial, name) for name in names[:WIDE]],
+            "params": [_cell(trial, name) for name in shows],
             "notes": _remarks(shown, trial),
         }
         for i, (trial, values) in enumerate(zip(trials, folds, strict=True))
     ]
     return {
-        "metrics": metrics,
-        "names": names[:WIDE],
+        "metrics": [*metrics, *extra],
+        "names": shows,
         "hidden": max(0, len(names) - WIDE),
         "spread": bool(every),
         "rows": rows,
@@ -236,10 +300,17 @@ def board(shown: Shown, listing: Listing = Listing(), n: int = PAGE) -> dict[str
         "total": len(order),
         "previous": listing.at(max(0, start - n)).query if start else None,
         "next": listing.at(start + n).query if start + n < len(order) else None,
-        "ranked": listing.by == "score",
-        "by": listing.by,
+        "ranked": found.by == "score",
+        "by": found.by,
         "state": listing.state,
-        "orders": [(say(f"board.by.{by}"), listing.ordered(by).query, by == listing.by) for by in ORDERS],
+        "f": listing.f,
+        "clear": replace(listing, start=0, f="").query,
+        "error": found.error,
+        "sorts": _sorts(listing, found, [*metrics, *extra], shows, shown.columns.varying) if n == PAGE else {},
+        "orders": [
+            *((say(f"board.by.{by}"), listing.ordered(by).query, by == found.by) for by in ORDERS),
+            *([(say("board.by.column", name=found.name), listing.query, True)] if found.name else []),
+        ],
         "states": [
             (
                 say("board.every") if state is None else f"{state} {counts[state]:,}",
@@ -249,6 +320,20 @@ def board(shown: Shown, listing: Listing = Listing(), n: int = PAGE) -> dict[str
             for state in (None, *(state for state in State if counts[state] or state == listing.state))
         ],
     }
+
+
+def _sorts(
+    listing: Listing, found: Order, metrics: Sequence[str], names: Sequence[str], varying: Sequence[str]
+) -> dict[str, tuple[str, str | None]]:
+    """For each column that trials can be put in order by: where that is to be had, and how it is now."""
+    keys = {f"metric {name}": f"metrics.{name}" for name in metrics}
+    keys |= {f"param {name}": name for name in names if name in varying} | {"seconds": "seconds"}
+    answers = {}
+    for column, key in keys.items():
+        here = found.by.removeprefix("-") == key
+        state = ("descending" if found.falling else "ascending") if here else None
+        answers[column] = (listing.ordered(f"-{key}" if here and not found.falling else key).query, state)
+    return answers
 
 
 def _cell(trial: Trial, name: str) -> str:

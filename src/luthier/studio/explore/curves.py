@@ -25,6 +25,8 @@ BEST = 20
 MOST_RUNNING = 10
 POINTS = 240
 GRID = 120
+ENDS = 200
+"""So many trials that were stopped or failed are marked where they ended."""
 FOLDED = 40
 MOST_FOLDS = 60
 AT_A_TIME = 100
@@ -152,6 +154,10 @@ def _curves(
         "by": by or "step",
         "band": [[_short(v) for v in row] for row in zip(grid, *band, strict=True)],
         "lines": lines,
+        "ends": [
+            [_short(course.along(by)[-1]), _short(course.values[-1]), course.number, str(course.state)]
+            for course in [c for c in found if c.state in (State.STOPPED, State.FAILED)][-ENDS:]
+        ],
         "selected": list(marked),
         "best": top,
         "steps": len(found),

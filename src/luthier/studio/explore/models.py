@@ -105,6 +105,8 @@ def fit(shown: Shown, kept: Numbers) -> Fitted:
         )
     except LuthierError as error:
         return Fitted(len(numbers), len(scored), why=str(error), state="few")
+    except ArithmeticError:  # values of 1e308, whose squares have no number
+        return Fitted(len(numbers), len(scored), why=say("explore.extreme"), state="few")
 
 
 def history_of(columns: Columns, numbers: Numbers) -> History:

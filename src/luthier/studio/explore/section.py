@@ -274,7 +274,8 @@ class Explore:
                 first = (telling(columns) or ["number"])[0]
                 wanted = ((asked.x, first), (asked.y, "score"), (asked.color, "score"))
                 x, y, color = (axis_of(columns, key) or axis_of(columns, other) for key, other in wanted)
-                assert x is not None and y is not None and color is not None
+                if not (x and y and color):
+                    raise HTTPException(404)
                 return trials.scatter(columns, x, y, color, kept, found, asked.sel)
             if view == "parallel":
                 return trials.parallel(columns, asked.axes_in(columns), kept, found, asked.sel)

@@ -14,7 +14,7 @@ from luthier.studio.explore.panel import Panel
 from luthier.studio.looking import Shown
 from luthier.studio.words import say
 from luthier.study import State
-from luthier.summary import duration, plural
+from luthier.summary import duration, is_at_work, plural
 
 BARS = 2_000
 """Up to so many trials in the window each is a bar."""
@@ -70,6 +70,8 @@ def spans(shown: Shown, now: float) -> Spans:
     there = there[np.argsort(started[there], kind="stable")]
     open_ended = state[there] == CODES[State.RUNNING]
     start = started[there]
+    if not is_at_work(shown.row, now):  # what nobody works on runs no more
+        now = max(shown.row.active or 0.0, float(np.nanmax(ended, initial=0.0)))
     until = np.maximum(
         np.where(open_ended, max(now, float(start.max(initial=0.0))), np.nan_to_num(ended[there])), start
     )
@@ -184,6 +186,6 @@ def _strip(found: Spans, low: float, high: float, n: int, together: int) -> list
         rows[lane // together] += np.diff(worked)
     size = np.minimum(together, n - together * np.arange(len(rows)))[:, None]
     return [
-        [int(round(100 * v)) for v in row]
+        [round(100 * float(v)) for v in row]
         for row in np.clip(rows / size / max((high - low) / STRIP, 1e-12), 0, 1)
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -96,7 +97,7 @@ def _bands(axes: Sequence[Axis], values: Sequence[Floats], goodness: Floats) -> 
     """
     pieces = [axis.bins(column, BINS) for axis, column in zip(axes, values, strict=True)]
     found = []
-    for (left, a), (right, b) in zip(pieces, pieces[1:], strict=False):
+    for (left, a), (right, b) in pairwise(pieces):
         cell = (left + 1) * (b + 1) + right + 1
         count = np.bincount(cell, minlength=(a + 1) * (b + 1))
         scored = ~np.isnan(goodness)
@@ -160,7 +161,7 @@ def scatter(
         notes.append(say("explore.without", n=f"{len(kept) - len(here):,}", x=x.key, y=y.key))
     order = best_first(columns, dots, len(dots))
     axes = list(dict.fromkeys((x, y, color)))
-    columns_of = {axis: column for axis, column in zip((x, y, color), values, strict=True)}
+    columns_of = dict(zip((x, y, color), values, strict=True))
     rows = [[int(n), *(axis.text(columns_of[axis][n]) for axis in axes)] for n in order]
     return Panel(
         about(columns, kept, found),

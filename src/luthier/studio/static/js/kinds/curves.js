@@ -7,7 +7,7 @@ export function draw(data, tools) {
 
 function curves(data, { axis, frame, token, say, short, ask }) {
   const shape = frame();
-  shape.legend.data = [say("curves.band"), say("curves.median"), say("explore.line")];
+  shape.legend.data = [say("curves.band"), say("curves.median"), say("explore.line"), ...["stopped", "failed"].filter((state) => data.ends.some((end) => end[3] === state))];
   shape.tooltip.formatter = ask;
   const last = { stopped: "rect", failed: "path://M0,0L10,10M10,0L0,10", running: "emptyCircle", completed: "circle" };
   const series = [
@@ -59,7 +59,18 @@ function curves(data, { axis, frame, token, say, short, ask }) {
       z: 6,
     });
   }
-  const lows = [...data.band.map((row) => row[1]), ...data.lines.flatMap(({ points }) => points.map(([, y]) => y))].filter((v) => v !== null);
+  for (const [state, colour] of [["stopped", "--warn"], ["failed", "--bad"]]) {
+    series.push({
+      name: state,
+      type: "scatter",
+      symbol: last[state],
+      symbolSize: 5,
+      data: data.ends.filter((end) => end[3] === state),
+      itemStyle: state === "failed" ? { color: "transparent", borderColor: token(colour), borderWidth: 1.5 } : { color: token(colour), opacity: 0.7 },
+      z: 3,
+    });
+  }
+  const lows = [...data.band.map((row) => row[1]), ...data.lines.flatMap(({ points }) => points.map(([, y]) => y)), ...data.ends.map(([, y]) => y)].filter((v) => v !== null);
   return {
     ...shape,
     grid: { ...shape.grid, left: 76 },
