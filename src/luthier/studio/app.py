@@ -24,6 +24,7 @@ from luthier.errors import LuthierError, StudyNotFound
 from luthier.serving.door import Keys
 from luthier.studio import views
 from luthier.studio.compare import Compare
+from luthier.studio.drafts import counting
 from luthier.studio.drafts.pages import Drafts
 from luthier.studio.explore import Explore
 from luthier.studio.export.handlers import MENU, Export
@@ -215,6 +216,7 @@ class Studio:
             await models.close()
             await warming
             self.shelf.close()
+            await asyncio.to_thread(counting.close)
 
         async def failed(request: Request, error: Exception) -> Response:
             return self._failed(request, error)

@@ -17,6 +17,7 @@ from luthier.studyfile.kept import keep, kept, kept_path
 from luthier.studyfile.script import to_python
 from luthier.studyfile.spaces import space_given
 from luthier.studyfile.study import StudyFile, from_given, load, read
+from luthier.studyfile.tables import plain
 from luthier.studyfile.validation import Validation
 from luthier.studyfile.writing import absolute, to_toml
 
@@ -29,6 +30,7 @@ __all__ = [
     "kept",
     "kept_path",
     "load",
+    "plain",
     "read",
     "space_given",
     "to_python",

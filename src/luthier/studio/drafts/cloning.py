@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from luthier.estimators import BUNDLED
@@ -13,7 +14,7 @@ from luthier.space import Choice, Float, Int, Parameter, Params, Scalar, Space
 from luthier.studio.looking import Shelf, Shown
 from luthier.studio.works import budget_given
 from luthier.study import Named
-from luthier.studyfile import kept, space_given
+from luthier.studyfile import from_given, kept, kept_path, plain, space_given
 
 WIDTH = 1 / 3
 """So much of a range is looked at again around a trial."""
@@ -26,15 +27,23 @@ NUMBERED = re.compile(r"(.*)-(\d{1,6})", re.DOTALL)
 def draft_of(shelf: Shelf, name: str, trial: int | None = None) -> dict[str, Any]:
     """The table of a study file for another study like this one; with a `trial`, one that looks closer around it.
 
-    Where the study was not started from a study file, what is known of it is told; the data is missing unless it is a bundled set. Raises
+    None stands in it where a file has `{ none = true }`. Where the study was not started from a study file, what is known of it is told; the data is missing unless it is a bundled set. Raises
     StudyNotFound.
     """
     shown = shelf.study(name)
-    given = kept(shelf.home, name) or _told(shown)
+    written = kept(shelf.home, name)
+    given = _told(shown) if written is None else _in_full(written, kept_path(shelf.home, name))
     given = {**given, "name": _another(name, shelf.names())}
     if trial is None:
         return given
     return _around(given, shown.spec.problem.space, shown.trial(trial).params)
+
+
+def _in_full(written: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """What a file says, with None as such, and a table for each parameter."""
+    given: dict[str, Any] = plain(written)
+    space = from_given(given, path).space
+    return given if space is None else {**given, "space": space_given(space)}
 
 
 def _another(name: str, there: Collection[str]) -> str:

@@ -334,6 +334,9 @@ class _Process:
             child.communicate()
 
     def close(self) -> None:
+        child = self.child
+        if child is not None:
+            child.kill()  # whoever waits for an answer need not wait longer
         with self.lock:
             self._end()
 
