@@ -28,6 +28,7 @@ from luthier.analysis import (
     plausible,
     slice_of,
 )
+from luthier.analysis.filtering import parse
 from luthier.analysis.table import rows, to_pandas
 from luthier.clock import SystemClock
 from luthier.engine.asking import Asker, OpenTrial
@@ -450,6 +451,15 @@ class Study:
     def trials(self) -> list[Trial]:
         """All trials, by number."""
         return list(self.history)
+
+    def where(self, text: str) -> list[Trial]:
+        """The trials that a filter means, by number: `study.where("score>0.8 lr:1e-4..1e-2 state:completed tag:keep")`.
+
+        It is the language of `luthier trials --filter` and of the studio. Raises InvalidFilter where it cannot be read.
+        """
+        trials = self.trials
+        seen = {metric for trial in trials for metric in trial.metrics}
+        return parse(text, self.spec.problem, seen).pick(trials, self.remarks.by_tag)
 
     @property
     def best(self) -> Trial:

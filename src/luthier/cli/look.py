@@ -268,12 +268,21 @@ def replay(ctx: click.Context, name: str, trial: int, store: str | None, as_json
     ctx.exit(0 if same else 1)
 
 
-@click.command(epilog="Examples:  luthier trials svc      luthier trials svc --csv > trials.csv")
+@click.command(
+    epilog="Examples:  luthier trials svc      luthier trials svc --csv > trials.csv      "
+    "luthier trials svc --filter 'score>0.9 kernel:rbf'"
+)
 @click.argument("name")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a column for every parameter and metric.")
+@click.option(
+    "--filter",
+    "text",
+    default="",
+    help="Only those that fit, as in the studio: score>0.8 lr:1e-4..1e-2 kernel:rbf,poly state:completed tag:keep.",
+)
 @store_option
 @json_option
-def trials(name: str, as_csv: bool, store: str | None, as_json: bool) -> None:
+def trials(name: str, as_csv: bool, text: str, store: str | None, as_json: bool) -> None:
     """List the trials of a study, in order.
 
     As JSON: a list of objects with number, state, fidelity, parent, params, metrics, reason, created, started, ended (UTC) and seconds.
@@ -287,16 +296,16 @@ def trials(name: str, as_csv: bool, store: str | None, as_json: bool) -> None:
         raise InvalidStudy("--csv and --json are both given. Choose one.")
     study = load(name, store)
     try:
-        history = study.history
+        found = study.where(text)
     finally:
         study.close()
     if as_json:
-        print_json(plain(rows(history)))
+        print_json(plain(rows(found)))
     elif as_csv:
-        names = Names.of(history, first=study.spec.problem.space)
-        for text in csv_text([list(history)], names):
-            click.echo(text, nl=False)
+        names = Names.of(found, first=study.spec.problem.space)
+        for piece in csv_text([found], names):
+            click.echo(piece, nl=False)
     else:
         print_table(
-            trial_columns(study.spec), [trial_cells(study.spec, trial) for trial in history], styled=1
+            trial_columns(study.spec), [trial_cells(study.spec, trial) for trial in found], styled=1
         )

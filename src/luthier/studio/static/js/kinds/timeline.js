@@ -44,7 +44,9 @@ export function paint(box, { token, say, hover, short }) {
       pen.stroke();
       pen.fillText(short(at / data.unit), x(at), height - BOTTOM + 15);
     }
-    pen.fillText(say("timeline.work", { unit: data.word }), LEFT + (width - LEFT - RIGHT) / 2, height - 6);
+    pen.textAlign = "right";
+    pen.fillText(say("timeline.work", { unit: data.word }), width - RIGHT, height - 7);
+    if (data.bars) legend(pen);
     pen.textAlign = "right";
     const rows = data.strip ? data.strip.length : data.lanes;
     const every = Math.ceil(14 / tall);
@@ -57,6 +59,36 @@ export function paint(box, { token, say, hover, short }) {
       pen.fillRect(Math.min(drag.from, drag.to), TOP, Math.abs(drag.to - drag.from), height - TOP - BOTTOM);
       pen.globalAlpha = 1;
     }
+  }
+
+  function sign(pen, state, x, y) { // shape too, not colour alone
+    pen.strokeStyle = pen.fillStyle = token("--panel");
+    pen.lineWidth = 1.5;
+    pen.globalAlpha = 1;
+    pen.beginPath();
+    if (state === "failed") {
+      pen.moveTo(x - 2.5, y - 2.5);
+      pen.lineTo(x + 2.5, y + 2.5);
+      pen.moveTo(x + 2.5, y - 2.5);
+      pen.lineTo(x - 2.5, y + 2.5);
+      pen.stroke();
+    } else if (state === "stopped") pen.fillRect(x - 2.5, y - 2.5, 5, 5);
+  }
+
+  function legend(pen) {
+    const there = [...new Set(data.bars.map((bar) => data.states[bar[3]]))];
+    let x = LEFT;
+    pen.save();
+    pen.textAlign = "left";
+    for (const state of there) {
+      pen.fillStyle = token(looks[state] ?? "--soft");
+      pen.fillRect(x, height - 17, 12, 12);
+      sign(pen, state, x + 6, height - 11);
+      pen.fillStyle = token("--ink");
+      pen.fillText(state, x + 16, height - 7);
+      x += 30 + pen.measureText(state).width;
+    }
+    pen.restore();
   }
 
   function strip(pen, tall) {
@@ -82,8 +114,6 @@ export function paint(box, { token, say, hover, short }) {
       const colour = token(looks[state] ?? "--soft");
       pen.fillStyle = colour;
       if (state === "running") {
-        pen.fillStyle = pen.createLinearGradient(from, 0, to + 1, 0);
-        pen.fillStyle.addColorStop?.(0, colour);
         const fade = pen.createLinearGradient(from, 0, to + 1, 0);
         fade.addColorStop(0, colour);
         fade.addColorStop(0.6, colour);
@@ -92,18 +122,7 @@ export function paint(box, { token, say, hover, short }) {
       }
       pen.globalAlpha = fits ? 0.9 : 0.2;
       pen.fillRect(from, top, Math.max(1, to - from - (to - from > 4 ? 1 : 0)), tall * 0.8);
-      const room = to - from > 9 && tall > 9;
-      if (room && (state === "failed" || state === "stopped")) { // shape too, not colour alone
-        const [mx, my] = [from + 5, top + tall * 0.4];
-        pen.globalAlpha = 1;
-        pen.strokeStyle = pen.fillStyle = paper;
-        pen.lineWidth = 1.5;
-        pen.beginPath();
-        if (state === "failed") {
-          pen.moveTo(mx - 2.5, my - 2.5); pen.lineTo(mx + 2.5, my + 2.5); pen.moveTo(mx + 2.5, my - 2.5); pen.lineTo(mx - 2.5, my + 2.5);
-          pen.stroke();
-        } else pen.fillRect(mx - 2.5, my - 2.5, 5, 5);
-      }
+      if (to - from > 9 && tall > 9) sign(pen, state, from + 5, top + tall * 0.4);
     }
     pen.globalAlpha = 1;
     pen.restore();
