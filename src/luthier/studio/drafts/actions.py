@@ -7,9 +7,8 @@ from typing import cast
 
 from luthier.errors import UnknownName
 from luthier.space import Choice, Const, Parameter
-from luthier.studio.drafts import values
-from luthier.studio.drafts.catalogue import Catalogue
-from luthier.studio.drafts.draft import Draft, Row, default_of, recommended_fields, row_fields
+from luthier.studio.drafts import catalogue, values
+from luthier.studio.drafts.draft import Draft, Row, recommended_fields, row_fields
 
 POINTS = 5
 
@@ -58,7 +57,7 @@ def _short(value: float) -> float:
     return float(f"{value:.4g}")
 
 
-def adapted(fields: Mapping[str, str], changed: str, draft: Draft, catalogue: Catalogue) -> dict[str, str]:
+def adapted(fields: Mapping[str, str], changed: str, draft: Draft) -> dict[str, str]:
     """The fields after another table or another target was chosen: an estimator for the other task is changed for its sibling."""
     found = dict(fields)
     if changed == "data":
@@ -84,6 +83,3 @@ def adapted(fields: Mapping[str, str], changed: str, draft: Draft, catalogue: Ca
     found.pop("primary", None)
     found.pop("scores", None)
     return found
-
-
-__all__ = ["acted", "adapted", "default_of"]

@@ -6,10 +6,10 @@ import inspect
 import threading
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.metadata import packages_distributions
-from importlib.metadata import version as package_version
+from functools import cache, lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
@@ -34,6 +34,13 @@ BOOSTING = {
     "lightgbm": ("lightgbm:LGBMClassifier", "lightgbm:LGBMRegressor"),
     "catboost": ("catboost:CatBoostClassifier", "catboost:CatBoostRegressor"),
 }
+PACKAGES = {
+    "sklearn": ("scikit-learn",),
+    "xgboost": ("xgboost", "xgboost-cpu"),
+    "lightgbm": ("lightgbm",),
+    "catboost": ("catboost",),
+}
+"""Of which packages a library may be."""
 FRONT = (
     "n_estimators", "iterations", "max_depth", "depth", "learning_rate", "max_iter", "C", "alpha", "kernel", "penalty", "solver",
     "n_neighbors",
@@ -57,26 +64,18 @@ class Entry:
         return task is None or (self.kind == "classifier") == (task.kind == "classification")
 
 
-class Catalogue:
-    """Every estimator, looked up once."""
+def entries() -> tuple[Entry, ...]:
+    """Those to choose from, the best known first. The first call imports scikit-learn, which takes a second or two."""
+    with _lock:
+        return _entries()
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._entries: tuple[Entry, ...] | None = None
 
-    def entries(self) -> tuple[Entry, ...]:
-        """Those to choose from, the best known first. The first call imports scikit-learn, which takes a second or two."""
-        with self._lock:
-            if self._entries is None:
-                self._entries = tuple(sorted(_all(), key=lambda entry: (entry.place, entry.name.lower())))
-            return self._entries
-
-    def entry(self, path: str) -> Entry:
-        """An estimator by its path, `sklearn.svm:SVC` or `sklearn.svm.SVC`; raises UnknownName for what is not listed."""
-        for entry in self.entries():
-            if path.replace(":", ".") == entry.path.replace(":", "."):
-                return entry
-        raise UnknownName(say("drafts.estimator.missing", path=path))
+def entry(path: str) -> Entry:
+    """An estimator by its path, `sklearn.svm:SVC` or `sklearn.svm.SVC`; raises UnknownName for what is not listed."""
+    for one in entries():
+        if path.replace(":", ".") == one.path.replace(":", "."):
+            return one
+    raise UnknownName(say("drafts.estimator.missing", path=path))
 
 
 def described(path: str, task: Task | None) -> Description:
@@ -118,6 +117,14 @@ def _numbers(X: Any) -> Any:
     return X if getattr(getattr(X, "dtype", None), "kind", "") in "iufb" and X.ndim == 2 else None
 
 
+_lock = threading.Lock()
+
+
+@cache
+def _entries() -> tuple[Entry, ...]:
+    return tuple(sorted(_all(), key=lambda one: (one.place, one.name.lower())))
+
+
 def _all() -> Iterator[Entry]:
     yield from _sklearn()
     for library, paths in BOOSTING.items():
@@ -131,8 +138,9 @@ def _all() -> Iterator[Entry]:
 
 def _installed(library: str) -> str:
     """The version of a library, which need not be imported."""
-    for package in packages_distributions().get(library, ()):
-        return package_version(package)
+    for package in PACKAGES[library]:
+        with suppress(PackageNotFoundError):
+            return version(package)
     return ""
 
 

@@ -17,8 +17,8 @@ from luthier.estimators import Description, Hyperparameter
 from luthier.estimators.domain import domain_text
 from luthier.estimators.params import as_scalar
 from luthier.space import Choice, Const, Float, Int, Parameter, Scalar, Space, When, same, size
-from luthier.studio.drafts import values
-from luthier.studio.drafts.catalogue import FRONT, Catalogue, Entry, described
+from luthier.studio.drafts import catalogue, values
+from luthier.studio.drafts.catalogue import FRONT, Entry, described
 from luthier.studio.drafts.scores import Score, Strategy, scores_for, strategy
 from luthier.studio.drafts.tables import LAST, Table, Tables, Task, task_of
 from luthier.studio.drafts.values import Typed
@@ -113,9 +113,9 @@ class Draft:
     space: Space | None
 
     @classmethod
-    def of(cls, fields: Fields, tables: Tables, catalogue: Catalogue, taken: Iterable[str] = ()) -> Draft:
+    def of(cls, fields: Fields, tables: Tables, taken: Iterable[str] = ()) -> Draft:
         """What the fields say; `taken` are names that other studies have. Never raises for what a form may hold."""
-        return _Reading(fields, tables, catalogue, frozenset(taken)).draft()
+        return _Reading(fields, tables, frozenset(taken)).draft()
 
     def __getitem__(self, name: str) -> str:
         """A field as it is shown: what was said, or the default."""
@@ -184,7 +184,6 @@ class _Reading:
 
     fields: Fields
     tables: Tables
-    catalogue: Catalogue
     taken: frozenset[str]
     given: dict[str, Any] = field(default_factory=dict)
     problems: dict[str, Problem] = field(default_factory=dict)
@@ -299,7 +298,7 @@ class _Reading:
 
     def _estimator(self, task: Task | None) -> Entry | None:
         try:
-            entry = self.catalogue.entry(self._text("estimator"))
+            entry = catalogue.entry(self._text("estimator"))
         except UnknownName as error:
             self._wrong("estimator", str(error))
             return None
@@ -346,13 +345,13 @@ class _Reading:
                 if changed and single.problem:
                     self._wrong(f"single.{name}", single.problem)
             case "multiple":
-                param = self._choice(name, several)
+                param = self._choice(about, several)
             case "range":
                 param = self._range(about, row)
         return Row(about, mode, single, listed, several, low, high, step, log, param, changed)
 
-    def _choice(self, name: str, several: tuple[Typed, ...]) -> Parameter | None:
-        at = f"multiple.{name}"
+    def _choice(self, about: Hyperparameter, several: tuple[Typed, ...]) -> Parameter | None:
+        name, at = about.name, f"multiple.{about.name}"
         wrong = next((one.problem for one in several if one.problem), None)
         if wrong is not None:
             self._wrong(at, wrong)
@@ -363,9 +362,8 @@ class _Reading:
         given = [one.value for one in several]
         if len(given) == 1:
             return Const(given[0])
-        ordered = len(given) > 2 and all(values.is_number(value) for value in given)
         try:
-            return Choice(sorted(given, key=cast(Any, float)) if ordered else given, ordered=ordered)
+            return _ordered(given, about.recommended)
         except InvalidSpace as error:
             self._wrong(at, str(error))
             return None
@@ -685,6 +683,19 @@ def _conditioned(row: Row, searched: Mapping[str, Parameter]) -> Parameter:
         case Float():
             return Float(param.low, param.high, log=param.log, step=param.step, when=when)
     return param
+
+
+def _ordered(given: list[Scalar], recommended: Parameter | None) -> Choice:
+    """A choice of these values, in order where they have one: numbers do, and what is recommended may."""
+    if isinstance(recommended, Choice) and recommended.ordered:
+        places = [
+            next((i for i, value in enumerate(recommended.values) if same(value, one)), -1) for one in given
+        ]
+        if min(places) >= 0:
+            return Choice([recommended.values[place] for place in sorted(places)], ordered=True)
+    if len(given) > 2 and all(values.is_number(value) for value in given):
+        return Choice(sorted(given, key=cast(Any, float)), ordered=True)
+    return Choice(given)
 
 
 def _cut(text: str) -> str:

@@ -22,11 +22,12 @@ PASSING = frozenset({"do", "changed", "keep", "draft", "sure", "find"})
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A draft in the list: its title, and when it was changed last."""
+    """A draft: its title, when it was changed last, and whether it is `listed`: its study has not begun."""
 
     id: str
     title: str
     saved: float
+    listed: bool
 
     @property
     def moment(self) -> dict[str, str]:
@@ -52,9 +53,9 @@ class Drawer:
     def read(self, id: str) -> dict[str, str] | None:  # noqa: A002
         """The fields of a draft; None where there is none."""
         found = self._load(self._path(id))
-        return None if found is None else found[1]
+        return None if found is None else found[2]
 
-    def write(self, id: str, title: str, fields: Mapping[str, str]) -> bool:  # noqa: A002
+    def write(self, id: str, title: str, fields: Mapping[str, str], *, listed: bool = True) -> bool:  # noqa: A002
         """Keep the fields; whether that was possible."""
         path = self._path(id)
         if path is None:
@@ -63,7 +64,9 @@ class Drawer:
         beside = path.with_suffix(f".{os.getpid()}.part")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            beside.write_text(json.dumps({"title": title, "fields": kept}), encoding="utf-8")
+            beside.write_text(
+                json.dumps({"title": title, "listed": listed, "fields": kept}), encoding="utf-8"
+            )
             beside.replace(path)
         except (OSError, UnicodeEncodeError):
             with suppress(OSError):
@@ -88,16 +91,16 @@ class Drawer:
                 read = self._load(path) if ID.fullmatch(path.stem) else None
                 if read is not None:
                     with suppress(OSError):
-                        found.append(Kept(path.stem, read[0], path.stat().st_mtime))
+                        found.append(Kept(path.stem, read[0], path.stat().st_mtime, read[1]))
         return sorted(found, key=lambda one: -one.saved)
 
     @staticmethod
-    def _load(path: Path | None) -> tuple[str, dict[str, str]] | None:
+    def _load(path: Path | None) -> tuple[str, bool, dict[str, str]] | None:
         try:
             if path is None or path.stat().st_size > MOST_BYTES:
                 return None
             read = json.loads(path.read_text(encoding="utf-8"))
             fields = {str(name): str(text) for name, text in read["fields"].items()}
-            return str(read["title"]), fields
+            return str(read["title"]), bool(read["listed"]), fields
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None

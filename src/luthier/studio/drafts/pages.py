@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -17,7 +16,6 @@ from starlette.routing import Route
 from luthier.errors import LuthierError
 from luthier.studio.drafts import views
 from luthier.studio.drafts.actions import acted, adapted
-from luthier.studio.drafts.catalogue import Catalogue
 from luthier.studio.drafts.cloning import draft_of
 from luthier.studio.drafts.draft import Draft, suggested
 from luthier.studio.drafts.filling import filled
@@ -51,7 +49,6 @@ class Drafts:
     def __init__(self, studio: Studio, root: Path | None = None) -> None:
         self._studio = studio
         self._tables = Tables(root or Path.cwd())
-        self._catalogue = Catalogue()
         self._reckonings = Reckonings(studio.settings.workers)
 
     def routes(self) -> list[Route]:
@@ -70,7 +67,7 @@ class Drafts:
         return Drawer(self._studio.shelf.home / "drafts")
 
     def _draft(self, fields: Mapping[str, str]) -> Draft:
-        return Draft.of(fields, self._tables, self._catalogue, self._taken())
+        return Draft.of(fields, self._tables, self._taken())
 
     def _taken(self) -> set[str]:
         return set(self._studio.shelf.names())
@@ -83,7 +80,7 @@ class Drafts:
         number = query.get("draft", "")
         fields = self._drawer.read(number) if number else None
         if number and fields is None:
-            raise HTTPException(404)
+            return see("/new")
         if fields is None and "from" in query:
             fields = self._cloned(query["from"], query.get("trial", ""))
         if fields is None:
@@ -109,7 +106,11 @@ class Drafts:
         about = {
             "parts": self._parts(request, draft, PARTS, complete=bool(refused)),
             "id": number,
-            "kept": [{"id": one.id, "title": one.title, "saved": one.moment} for one in self._drawer.all()],
+            "kept": [
+                {"id": one.id, "title": one.title, "saved": one.moment}
+                for one in self._drawer.all()
+                if one.listed
+            ],
             "refused": refused,
             "said": WORDS.get(f"said.{said}"),
         }
@@ -122,7 +123,7 @@ class Drafts:
         problems = views.problems(draft, complete=complete)
         looks: dict[str, Callable[[], Mapping[str, Any]]] = {
             "data": lambda: views.data(draft, self._tables),
-            "estimators": lambda: views.estimators(draft, self._catalogue),
+            "estimators": lambda: views.estimators(draft),
             "table": lambda: views.table(draft),
             "count": lambda: views.count(draft, reckoned),
             "scores": lambda: views.scores(draft),
@@ -181,12 +182,12 @@ class Drafts:
                 if fields["changed"] != "data" or name not in ("target", "groups")
             }
             draft = self._draft(first)
-            return self._draft(adapted(first, fields["changed"], draft, self._catalogue))
+            return self._draft(adapted(first, fields["changed"], draft))
         return draft
 
-    def _keep(self, number: str, draft: Draft) -> bool:
+    def _keep(self, number: str, draft: Draft, *, listed: bool = True) -> bool:
         title = draft.fields.get("name", "").strip() or suggested(draft.entry, draft.table, ())
-        return self._drawer.write(number, title[:200], draft.fields)
+        return self._drawer.write(number, title[:200], draft.fields, listed=listed)
 
     async def _fields(self, request: Request) -> dict[str, str]:
         """The form: boxes of one name are a list of values."""
@@ -205,7 +206,7 @@ class Drafts:
             if "estimator" not in draft.problems and draft.task is not None:
                 self._reckonings.measure(draft, self._studio.shelf.home)
             if "json" in request.headers.get("accept", ""):
-                return JSONResponse(self._told(request, draft, LIVE))
+                return JSONResponse({})
             self._keep(fields.get("draft", ""), draft)
             return see(f"/new?draft={fields.get('draft', '')}#summary-title")
 
@@ -252,5 +253,5 @@ class Drafts:
             self._studio.works.start(str(given["name"]), given)
         except LuthierError as error:
             return refuse(refused=[("run", str(error))])
-        self._drawer.forget(fields.get("draft", ""))
+        self._keep(fields.get("draft", ""), draft, listed=False)  # for whoever goes back to it
         return see(path_of("s", str(given["name"]), "starting"))

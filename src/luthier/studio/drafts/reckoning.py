@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ from luthier.studio.drafts import counting, estimate
 from luthier.studio.drafts.counting import Count
 from luthier.studio.drafts.draft import Draft
 from luthier.studio.words import say
-from luthier.summary import duration, plural
+from luthier.summary import duration
 
 MANY_FITS = 1_000
 LONG_SECONDS = 3600.0
@@ -95,7 +95,7 @@ class Reckonings:
         found = Reckoning(count, trials, draft.folds, models, pending)
         measured = self._measured.get(_key(draft))
         if isinstance(measured, str):
-            return _changed(found, trouble=measured)
+            return replace(found, trouble=measured)
         if measured is None:
             return found
         spread = _spread(draft)
@@ -103,7 +103,7 @@ class Reckonings:
         seconds = None if found.fits is None else estimate.estimate(found.fits, measured, workers, spread)
         saved = models if models is not None else trials
         kept = None if not saved else estimate.disk(measured, saved, spread)
-        return _changed(found, fit_seconds=measured.fit_seconds, seconds=seconds, bytes=kept)
+        return replace(found, fit_seconds=measured.fit_seconds, seconds=seconds, bytes=kept)
 
     def _count(self, draft: Draft, wait: float) -> tuple[Count, bool]:
         if draft.space is None or draft.entry is None:
@@ -114,16 +114,24 @@ class Reckonings:
         arguments: dict[str, Any] = {"data_kind": kind, "classes": max(2, min(classes, 10))}
         about = draft.entry.path, dict(draft.fixed), draft.space
         key = repr((about, sorted(arguments.items())))
+        asked = self._ask(key, lambda: counting.combinations(*about, **arguments))
+        with suppress(NotYet, CancelledError):
+            return asked.result(wait), False
+        return counting.combinations(*about, **arguments, check=False), True
+
+    def _ask(self, key: str, question: Callable[[], Count]) -> Future[Count]:
+        """What was asked, or is asked now: nobody waits any more for what was not begun yet."""
         with self._lock:
             asked = self._asked.get(key)
             if asked is None:
-                asked = self._asked[key] = self._pool.submit(counting.combinations, *about, **arguments)
-                while len(self._asked) > AT_HAND:
-                    self._asked.popitem(last=False)[1].cancel()
+                for other, waiting in list(self._asked.items()):
+                    if waiting.cancel():
+                        del self._asked[other]
+                asked = self._asked[key] = self._pool.submit(question)
+            while len(self._asked) > AT_HAND:
+                self._asked.popitem(last=False)
             self._asked.move_to_end(key)
-        with suppress(NotYet):
-            return asked.result(wait), False
-        return counting.combinations(*about, **arguments, check=False), True
+            return asked
 
     def measure(self, draft: Draft, home: Path) -> None:
         """Fit the default once, in a process of its own; what comes of it is in the next reckoning."""
@@ -136,16 +144,6 @@ class Reckonings:
             self._measured[_key(draft)] = found
             while len(self._measured) > AT_HAND:
                 self._measured.popitem(last=False)
-
-    def close(self) -> None:
-        """End what is still asked."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _changed(found: Reckoning, **changes: Any) -> Reckoning:
-    from dataclasses import replace
-
-    return replace(found, **changes)
 
 
 def _key(draft: Draft) -> str:
@@ -185,6 +183,3 @@ def _bytes(number: float) -> str:
             return f"{number:.0f} {unit}" if number >= 9.95 or unit == "B" else f"{number:.1f} {unit}"
         number /= 1000
     return f"{number:,.1f} TB"
-
-
-__all__ = ["Reckoning", "Reckonings", "plural", "size_text"]

@@ -6,6 +6,7 @@ only the head is read.
 
 from __future__ import annotations
 
+import csv
 import io
 import os
 import threading
@@ -246,12 +247,13 @@ def _csv(name: str, path: Path, size: int) -> Table:
     with path.open("rb") as file:
         start = file.read(HEAD_BYTES)
         whole = len(start) >= size
-        lines = start.count(b"\n") + (0 if start.endswith(b"\n") else 1)
+        lines, last = start.count(b"\n"), start
         while not whole and file.tell() < min(size, COUNTED_BYTES):
             block = file.read(HEAD_BYTES)
             if not block:
                 break
-            lines += block.count(b"\n")
+            lines, last = lines + block.count(b"\n"), block
+        lines += not last.endswith(b"\n")
         estimated = file.tell() < size
         if estimated:
             lines = round(lines * size / file.tell())
@@ -260,9 +262,20 @@ def _csv(name: str, path: Path, size: int) -> Table:
     head = start if whole else start[: start.rfind(b"\n") + 1]
     first = head[:8192].decode("utf-8-sig", errors="replace").partition("\n")[0]
     delimiter = max(DELIMITERS, key=first.count)
+    _check(name, head, delimiter)
     frame = pd.read_csv(io.BytesIO(head), sep=delimiter, encoding="utf-8-sig", nrows=HEAD_ROWS)
     rows = len(frame) if whole and len(frame) < HEAD_ROWS else max(lines - 1, len(frame))
     return _framed(name, path, frame, rows, estimated)
+
+
+def _check(name: str, head: bytes, delimiter: str) -> None:
+    """Every line has as many fields as the header: pandas would take those that are too many for names of rows."""
+    reader = csv.reader(io.StringIO(head.decode("utf-8-sig"), newline=""), delimiter=delimiter)
+    width = len(next(reader, []))
+    for fields in reader:
+        if fields and len(fields) != width:
+            line = say("drafts.data.line", line=reader.line_num, n=len(fields), width=width)
+            raise DataError(say("drafts.data.unreadable", name=name, why=line))
 
 
 def _parquet(name: str, path: Path) -> Table:

@@ -9,8 +9,8 @@ from typing import Any, cast
 from luthier.errors import LuthierError
 from luthier.estimators import BUNDLED, as_estimator, preparation
 from luthier.space import same
-from luthier.studio.drafts import values
-from luthier.studio.drafts.catalogue import Catalogue, Entry
+from luthier.studio.drafts import catalogue, values
+from luthier.studio.drafts.catalogue import Entry
 from luthier.studio.drafts.counting import Count
 from luthier.studio.drafts.draft import (
     FEW_TRIALS,
@@ -82,7 +82,7 @@ def _task(draft: Draft) -> str:
     return f"{text} {say('drafts.task.partial', n=f'{len(task.y):,}')}" if task.partial else text
 
 
-def estimators(draft: Draft, catalogue: Catalogue) -> dict[str, Any]:
+def estimators(draft: Draft) -> dict[str, Any]:
     """2: the estimators, those that are looked for in sight."""
     show = draft["show"] if draft["show"] in SHOWS else "fitting"
     find = draft.fields.get("find", "").strip().lower()

@@ -24,6 +24,7 @@ WORDS = {
     "drafts.data.none": "Choose the data to learn from.",
     "drafts.data.missing": "there is no data set {name!r} below {root}. Choose one of the list.",
     "drafts.data.unreadable": "{name} cannot be read: {why}. Save it as CSV in UTF-8, or as Parquet.",
+    "drafts.data.line": "line {line} has {n} fields, and the header has {width}",
     "drafts.data.columns": "{name} has no two columns with names of their own, so there is nothing to learn from. Give each column a name in the first line.",
     "drafts.data.wide": "{name} has {n} columns, more than the {most} that this page shows. Set the study up in a study file.",
     "drafts.data.empty": "{name} has a header and no rows.",
@@ -206,6 +207,7 @@ WORDS = {
     "drafts.measured.not": "It could not be measured: {why}",
     "drafts.measure": "Measure one",
     "drafts.save": "Save draft",
+    "drafts.measuring": "one fit is measured…",
     "drafts.saved": "draft kept",
     "drafts.saved.not": "the draft could not be kept",
     "drafts.away": "The studio does not answer; what is shown here may be old.",
@@ -232,6 +234,6 @@ WORDS = {
 
 SCRIPT = (
     "drafts.chip", "drafts.chip.wrong", "drafts.chip.remove", "drafts.chip.keys", "drafts.copied", "drafts.copied.not", "drafts.saved",
-    "drafts.saved.not", "drafts.away",
+    "drafts.saved.not", "drafts.away", "drafts.measuring",
 )  # fmt: skip
 """What scripts say; the page hands it to them."""

@@ -4,13 +4,15 @@
 
 import { say } from "./words.js";
 
+const LIVE = ["count", "summary", "code"]; // parts without fields of their own
 const WAIT = 150; // milliseconds after the last key
 const form = document.getElementById("draft");
 const saved = document.getElementById("saved");
 const chips = new Map(); // text field -> Chips
 let timer = null;
 let busy = false;
-let next = null; // what to send when the answer is there: the latest wins
+let again = false; // something was changed since the last answer
+const asked = []; // buttons and choices that wait for theirs
 let known = new Map(); // part -> its markup, as it came last
 
 document.documentElement.classList.add("scripting");
@@ -176,22 +178,27 @@ function enhance(inside) {
 
 // --- what is told -----------------------------------------------------------------------------
 
-// A part anew: what had the focus, and what was open, is so again.
+// A part anew: what had the focus, what was open and what was half typed is so again.
 function put(part, markup) {
-  if (known.get(part) === markup) return;
+  if (LIVE.includes(part) && known.get(part) === markup) return;
   known.set(part, markup);
   const box = document.querySelector(`[data-part="${part}"]`);
   const focused = box.contains(document.activeElement) ? document.activeElement.id : null;
   const ends = focused && document.activeElement.selectionStart !== undefined ? [document.activeElement.selectionStart, document.activeElement.selectionEnd] : null;
+  const half = [...chips].filter(([field, made]) => box.contains(field) && made.entry.value).map(([field, made]) => [field.name, made.entry.value]);
   const opened = [...box.querySelectorAll("details[open][id]")].map((one) => one.id);
   box.innerHTML = markup;
   for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
+  enhance(box);
+  for (const [field, made] of chips) {
+    const text = half.find(([name]) => name === field.name)?.[1];
+    if (text) made.entry.value = text;
+  }
   const again = focused && document.getElementById(focused);
   if (again) {
     again.focus({ preventScroll: true });
     try { if (ends?.[0] != null) again.setSelectionRange(...ends); } catch { /* not a field of text */ }
   }
-  enhance(box);
 }
 
 function tell(sent, answer) {
@@ -219,41 +226,75 @@ function tell(sent, answer) {
   const touched = new Set(answer.touched);
   for (const row of form.querySelectorAll("[data-param]")) row.toggleAttribute("data-touched", touched.has(row.dataset.param));
   filter();
-  if (answer.pending) timer = setTimeout(() => send("/new/count"), 700);
+  if (answer.pending) timer = setTimeout(send, 700);
   if ("kept" in answer) {
     saved.textContent = answer.kept ? say("drafts.saved") : say("drafts.saved.not");
     if (answer.kept) history.replaceState(null, "", `/new?draft=${encodeURIComponent(form.elements.draft.value)}`);
   }
 }
 
-async function send(url, more = {}) {
+const written = () => new URLSearchParams(new FormData(form));
+
+// Asks what the form comes to; with `more`, a button or a choice that changes fields, one after the other.
+function send(more = null) {
   clearTimeout(timer);
-  if (busy) { next = [url, more]; return; }
+  if (more) asked.push(more);
+  else again = true;
+  if (!busy) work();
+}
+
+async function work() {
   busy = true;
-  const fields = new URLSearchParams(new FormData(form));
-  for (const [name, value] of Object.entries(more)) fields.set(name, value);
   form.setAttribute("aria-busy", "true");
   try {
-    const answer = await fetch(url, { method: "POST", body: fields, headers: { accept: "application/json" } });
-    if (!answer.ok) throw new Error(await answer.text());
-    tell(joined(fields), await answer.json());
-    document.dispatchEvent(new CustomEvent("luthier:counted"));
+    while (asked.length || again) {
+      const [ask] = asked;
+      if (!ask) again = false;
+      const fields = written(), before = fields.toString();
+      for (const [name, value] of Object.entries(ask ?? {})) fields.set(name, value);
+      const answer = await fetch("/new/count", { method: "POST", body: fields, headers: { accept: "application/json" } });
+      if (!answer.ok) throw new Error(await answer.text());
+      const told = await answer.json();
+      // Fields that were changed meanwhile are not written over: the same is asked again, of what the form says by now.
+      if (ask && written().toString() !== before) continue;
+      if (ask) asked.shift();
+      else if (asked.length || again) continue; // the latest wins
+      tell(joined(fields), told);
+    }
   } catch (error) {
+    asked.length = 0;
     saved.textContent = say("drafts.away");
     console.warn(error);
   } finally {
     busy = false;
     form.removeAttribute("aria-busy");
-    if (next) { const [again, what] = next; next = null; send(again, what); }
+  }
+}
+
+// One fit, which may take a minute; the form is counted on meanwhile.
+async function measure(button) {
+  if (button.getAttribute("aria-disabled")) return;
+  button.setAttribute("aria-disabled", "true");
+  saved.textContent = say("drafts.measuring");
+  try {
+    const answer = await fetch("/new/measure", { method: "POST", body: written(), headers: { accept: "application/json" } });
+    if (!answer.ok) throw new Error(await answer.text());
+    saved.textContent = "";
+    send();
+  } catch (error) {
+    saved.textContent = say("drafts.away");
+    console.warn(error);
+  } finally {
+    button.removeAttribute("aria-disabled");
   }
 }
 
 const joined = (fields) => new Map([...new Set(fields.keys())].map((name) => [name, fields.getAll(name).join(", ")]));
 
-function soon(more) {
+function soon() {
   clearTimeout(timer);
   form.setAttribute("aria-busy", "true");
-  timer = setTimeout(() => send("/new/count", more), WAIT);
+  timer = setTimeout(send, WAIT);
 }
 
 // --- what is only looked for ------------------------------------------------------------------
@@ -295,7 +336,7 @@ form.addEventListener("input", (event) => {
 form.addEventListener("change", (event) => {
   if ("local" in event.target.dataset) return filter();
   const what = event.target.dataset.changes;
-  if (what) send("/new/count", { changed: what });
+  if (what) send({ changed: what });
   else soon();
   if (event.target.matches("select.mode")) first(event.target);
 });
@@ -312,14 +353,13 @@ form.addEventListener("submit", (event) => {
   for (const made of chips.values()) made.add(made.entry.value);
   if (button?.name === "do") {
     event.preventDefault();
-    send("/new/count", { do: button.value });
+    send({ do: button.value });
   } else if (button?.id === "measure") {
     event.preventDefault();
-    button.disabled = true;
-    send("/new/measure").finally(() => { button.disabled = false; });
+    measure(button);
   } else if (button?.id === "save") {
     event.preventDefault();
-    send("/new/count");
+    send();
   }
 });
 form.addEventListener("keydown", (event) => {
@@ -327,7 +367,7 @@ form.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || field.tagName !== "INPUT" || ["radio", "checkbox"].includes(field.type)) return;
   event.preventDefault(); // Enter in a field counts, it does not run
   if ("local" in field.dataset) filter();
-  else send("/new/count");
+  else send();
 });
 
 document.addEventListener("click", async (event) => {
