@@ -209,3 +209,9 @@ def test_an_axis_of_the_objective_always_has_room() -> None:
     view = View(flat.problem.objective, flat.values)
     assert view.low < 1.0 < view.high
     assert picture(flat, "distribution").panels
+
+
+def test_axes_reach_to_the_ends_of_what_numbers_there_are() -> None:
+    assert decades(1e-300, 1e300)[::3] == [1e-300, 1.0, 1e300]
+    assert decades(1e300, 1.7e308)[-1] == 1e308
+    assert even(-1.7e308, 1.7e308) == [-1e308, 0.0, 1e308]

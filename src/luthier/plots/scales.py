@@ -64,7 +64,7 @@ def _round_values(p: Float | Int) -> list[Scalar]:
 
 def even(low: float, high: float, n: int = 5) -> list[float]:
     """About `n` round numbers between two."""
-    rough = (high - low) / n
+    rough = high / n - low / n  # the difference itself may be beyond all numbers
     if not rough > 0:
         return [low]
     power = 10.0 ** math.floor(math.log10(rough))
@@ -75,10 +75,10 @@ def even(low: float, high: float, n: int = 5) -> list[float]:
 
 def decades(low: float, high: float) -> list[float]:
     """Round numbers on a logarithmic scale: powers of ten, and what is between where those are few."""
-    wide = math.log10(high / low)
+    wide = math.log10(high) - math.log10(low)
     factors = (1, 2, 5) if wide < 2.5 else (1,)
     every = max(1, math.ceil(wide / 6))
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    first, last = math.floor(math.log10(low)), min(math.ceil(math.log10(high)), 308)
     found = [f * 10.0**k for k in range(first, last + 1) if k % every == 0 for f in factors]
     return [float(f"{v:.12g}") for v in found if low * (1 - 1e-9) <= v <= high * (1 + 1e-9)]
 
