@@ -75,6 +75,7 @@ class Manage:
             "head": self._studio.head(request, shown),
             "note": shown.remarks.note,
             "plural": plural,
+            "has_file": self._studio.works.given(shown.name) is not None,
             "archived": shown.remarks.archived is not None,
             "trials": len(shown),
             "versions": api.versions_of(shown.name, url),
@@ -176,6 +177,8 @@ class Manage:
         shown = await asyncio.to_thread(self._studio.shown, request)
         first = views.whole(fields.get("first"), -1)
         said = await asyncio.to_thread(again.retry, self._studio.shelf, shown, first)
+        if said == "retried.idle" and await asyncio.to_thread(self._studio.works.resumed, shown.name):
+            said = "retried.resumed"
         return see(f"{path_of('s', shown.name)}?said={said}")
 
     def near(self, request: Request) -> Response:

@@ -10,7 +10,8 @@ WORDS = {
     "works.busy": "A process works on study {name!r} already.",
     "works.cannot": "Study {name!r} cannot be gone on with from here: it is complete, somebody works on it, or it was not started from a "
     "study file. Run the same command or script again.",
-    "works.broke": "Its process broke: {error}",
+    "works.ended": "Its process ended: {why}",
+    "works.broke": "{error}",
     "works.died": "Its process ended before the study began, without a word: it was killed, or the machine was started anew.",
     "works.resume": "Resume",
     "works.resume.how": "Go on with this study in a process of its own.",
@@ -25,8 +26,9 @@ WORDS = {
     "estimate.long": "One fit at the defaults takes more than {seconds} s, so it was given up. The study will take long: use fewer rows, "
     "a smaller model, or a limit of time.",
     "estimate.died": "The fit ended without a word, as if it was killed; it may have needed more memory than there is.",
-    "said.resumed": "It goes on, in a process of its own.",
+    "said.resumed": "A process was started that goes on with it.",
     "said.resumed.not": "It cannot be gone on with from here. Run the same command or script again.",
-    "said.added.resumed": "The budget is larger now, and the study goes on.",
+    "said.retried.resumed": "They are tried again: a process was started that goes on with the study.",
+    "said.added.resumed": "The budget is larger now, and a process was started that goes on with the study.",
 }
 SCRIPT = ()
