@@ -5,6 +5,7 @@ from __future__ import annotations
 WORDS = {
     "drafts.title": "New study",
     "drafts.new": "New study",
+    "drafts.begin": "Choose data and an estimator, and say what to try, here in the browser:",
     "drafts.kept": "Drafts ({n})",
     "drafts.forget": "Delete",
     "drafts.forget.of": "Delete the draft {title}",
