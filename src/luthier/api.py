@@ -43,7 +43,7 @@ from luthier.executors import Executor, Inline, Processes
 from luthier.executors.worker import stop_behind
 from luthier.expected import best_of, predict
 from luthier.files import Files, StudyFiles, folder_of
-from luthier.models import Keep, Kept, delete_model, keep_models
+from luthier.models import Keep, Kept, ModelVersion, delete_model, keep_models, keep_trial
 from luthier.objectives.command import Command
 from luthier.objectives.context import Task
 from luthier.objectives.crossval import CrossValidation
@@ -798,6 +798,27 @@ class Study:
         if any(self.facts.get(key) != value for key, value in fact.items()):
             self.store.remember(self.name, fact)
         return kept
+
+    def save_model(self, objective: CrossValidation, trial: Trial | int) -> ModelVersion:
+        """Refit a trial on all rows and save it as a version of the model, whatever was to be kept; the version in use stays.
+
+        `objective` is what the study tuned. Raises SpecMismatch for other data, InvalidStudy for a trial that did not complete.
+        """
+        self._writable()
+        number = trial if isinstance(trial, int) else trial.number
+        problem, facts = self.spec.problem, self.facts
+        objective = objective.scored_by([one.metric for one in problem.objectives])
+        if problem.fidelity is not None:
+            objective = objective.trained_by(problem.fidelity)
+        _table(self.name, facts, objective, say=False)
+        if "splits" in facts:
+            objective = objective.with_splits(facts["splits"])
+        saved = keep_trial(self.home, objective, self.spec, self.history, trial_of(self, number))
+        others = [one for one in facts.get("models", []) if one["trial"] != number]
+        reasons = {key: why for key, why in facts.get("not_kept", {}).items() if key != str(number)}
+        kept = [*others, {"trial": number, "version": saved.version}]
+        self.store.remember(self.name, {"models": kept, "not_kept": reasons})
+        return saved
 
     @property
     def _policy(self) -> StoppingPolicy | None:

@@ -85,6 +85,48 @@ def _tested(model: Any, events: Iterable[Any]) -> str:
     return str(latest_test(model, list(events)) or "")
 
 
+@models.command(epilog="Example:  luthier models save svc 12")
+@click.argument("study")
+@click.argument("number", metavar="TRIAL", type=int)
+@click.option(
+    "--file",
+    metavar="STUDY.toml",
+    type=click.Path(),
+    help="The study file. [default: the copy that `luthier run` left beside the store]",
+)
+@store_option
+@json_option
+def save(study: str, number: int, file: str | None, store: str | None, as_json: bool) -> None:
+    """Refit a trial on all rows and save it as a version of the model, beside those that the study kept.
+
+    The version in use stays; `luthier models promote` decides about that.
+    """
+    from luthier.api import load
+    from luthier.errors import InvalidStudy
+    from luthier.objectives.crossval import CrossValidation
+    from luthier.store.url import home
+    from luthier.studyfile import from_given, kept, kept_path, read
+
+    opened = load(study, store, readonly=False)
+    try:
+        given = kept(home(store), study) if file is None else None
+        if file is None and given is None:
+            raise InvalidStudy(
+                f"there is no copy of the file of study {study!r}, so its estimator and data are not known here. Give it: --file STUDY.toml"
+            )
+        asked = read(file) if file is not None else from_given(given or {}, kept_path(home(store), study))
+        objective = asked.objective()
+        if not isinstance(objective, CrossValidation):
+            raise InvalidStudy(f"study {study!r} tunes no estimator, so there is no model to save.")
+        model = opened.save_model(objective, number)
+    finally:
+        opened.close()
+    if as_json:
+        print_json({"name": model.name, "version": model.version, "path": str(model.path)})
+    else:
+        click.echo(f"#{number} of {study} is version {model.version}: {model.path}", err=True)
+
+
 @models.command(epilog="Example:  luthier models show svc --version 1")
 @click.argument("name")
 @version_option

@@ -2,9 +2,10 @@
 
 from luthier.models.champions import Verdict, challenge, promote, rollback
 from luthier.models.export import export_model
-from luthier.models.keep import Chosen, Keep, Kept, chosen, keep_models
+from luthier.models.keep import Chosen, Keep, Kept, chosen, keep_models, keep_trial
 from luthier.models.log import Event
 from luthier.models.looks import Look, looks_at, score_model
+from luthier.models.notes import note
 from luthier.models.predict import Predictions, predict
 from luthier.models.registry import (
     ModelVersion,
@@ -32,6 +33,8 @@ __all__ = [
     "export_model",
     "history_of",
     "keep_models",
+    "keep_trial",
+    "note",
     "list_models",
     "load_model",
     "looks_at",

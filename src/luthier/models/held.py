@@ -40,7 +40,7 @@ def seal(objective: CrossValidation, params: Params) -> Held | None:
     fitted, X, y = objective.held_back(params)
     content = f"{objective.data.fingerprint} {objective.locked.tolist()}"
     fingerprint = hashlib.sha256(content.encode()).hexdigest()
-    return Held(ask(fitted, X), np.asarray(y), f"the rows of {objective.data.name} held back", fingerprint)
+    return Held(ask(fitted, X), np.asarray(y), f"the part of {objective.data.name} held back", fingerprint)
 
 
 def pack(held: Held) -> bytes:

@@ -190,19 +190,11 @@ def keep_models(
     live = numbers_of(Path(home) / "models" / spec.name, history_of(home, spec.name))
     new, versions, reasons = [], {}, dict(found.reasons)
     for trial in found:
-        about = objective.card(spec, trial)
-        meta = {**about["meta"], "tried": history.ended, "overlap": overlap(objective.splits), **keep.notes}
-        version = known.get(origin(meta, about["data"]) or "")
+        about = _about(objective, spec, history, trial, keep.notes)
+        version = known.get(origin(about["meta"], about["data"]) or "")
         if version is None:
             with saying(f"{spec.name}: refitting #{trial.number} on all rows"):
-                held = seal(objective, trial.params)
-                saved = save_model(
-                    home,
-                    spec.name,
-                    objective.refit(trial.params),
-                    held=None if held is None else pack(held),
-                    **{**about, "meta": meta},
-                )
+                saved = _refitted(home, objective, spec.name, trial, about)
             new.append(saved)
             version = saved.version
         elif version not in live:
@@ -213,6 +205,45 @@ def keep_models(
     verdict = None if front_runner is None else challenge(home, spec.name, front_runner)
     shown = None if front_runner is None else show_model(home, spec.name, front_runner)
     return Kept(tuple(new), versions, shown, verdict, reasons, keep)
+
+
+def keep_trial(
+    home: Path | str,
+    objective: CrossValidation,
+    spec: StudySpec,
+    history: History,
+    trial: Trial,
+    notes: Mapping[str, str] = NOTHING,
+) -> ModelVersion:
+    """Refit one trial on all rows and save it as a version, whatever a policy says; if there is one of it, that is returned.
+
+    The champion stays: `promote` decides about it. Raises InvalidStudy for a trial that no model can be made of.
+    """
+    if trial.state is not State.COMPLETED:
+        raise InvalidStudy(
+            f"#{trial.number} is {trial.state}, and a model is made of a trial that completed."
+        )
+    found = chosen(Keep(all=True), history, best=trial)
+    if trial.number in found.reasons:
+        raise InvalidStudy(f"#{trial.number} cannot be a model: {found.reasons[trial.number]}.")
+    return _refitted(home, objective, spec.name, trial, _about(objective, spec, history, trial, notes))
+
+
+def _about(
+    objective: CrossValidation, spec: StudySpec, history: History, trial: Trial, notes: Mapping[str, str]
+) -> dict[str, Any]:
+    """What `save_model` is to write about the trial."""
+    about = objective.card(spec, trial)
+    about["meta"] |= {"tried": history.ended, "overlap": overlap(objective.splits), **notes}
+    return about
+
+
+def _refitted(
+    home: Path | str, objective: CrossValidation, name: str, trial: Trial, about: Mapping[str, Any]
+) -> ModelVersion:
+    held = seal(objective, trial.params)
+    sealed = None if held is None else pack(held)
+    return save_model(home, name, objective.refit(trial.params), held=sealed, **about)
 
 
 def _ranked(history: History, completed: list[Trial], best: Trial | None) -> list[Trial]:
