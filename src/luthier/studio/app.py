@@ -130,7 +130,8 @@ class Studio:
 
         def look() -> dict[str, Any]:
             about = views.head(self.shelf, shown) | self.works.stands(shown.name)
-            return {"study": shown.name, "base": base, **about}
+            has_file = self.works.given(shown.name) is not None
+            return {"study": shown.name, "base": base, "has_file": has_file, **about}
 
         return self.part("head", may(request), f"{base}/part/head", look)
 

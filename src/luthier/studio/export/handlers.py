@@ -23,6 +23,7 @@ from luthier.studio.export import tables
 from luthier.studio.looking import Shown, filtered
 from luthier.studio.web import download, get, may
 from luthier.studio.words import say
+from luthier.studyfile import to_python, to_toml
 
 if TYPE_CHECKING:
     from luthier.studio.app import Studio
@@ -32,6 +33,8 @@ MENU = (
     ("report.html", "export.report"),
     ("trials.csv", "export.csv"),
     ("trials.jsonl", "export.jsonl"),
+    ("study.toml", "export.toml"),
+    ("study.py", "export.python"),
     *((("trials.parquet", "export.parquet"),) if tables.has_parquet() else ()),
 )
 """What can be had of a study: the file, and the key of what it is called."""
@@ -49,6 +52,7 @@ class Export:
         return [
             get("/export/database", self.database),
             get("/s/{study}/export/report.html", self.report),
+            get("/s/{study}/export/study.{form}", self.study),
             get("/s/{study}/export/trials.{form}", self.trials),
         ]
 
@@ -66,6 +70,16 @@ class Export:
             )
         text = tables.as_csv(shown, numbers) if form == "csv" else tables.as_lines(shown, numbers)
         return StreamingResponse(text, media_type=tables.FORMATS[form], headers=headers)
+
+    def study(self, request: Request) -> Response:
+        """The study file, of a study that has one, as TOML or as Python."""
+        write = {"toml": to_toml, "py": to_python}.get(request.path_params["form"])
+        shown = self._studio.shown(request)
+        given = self._studio.works.given(shown.name)
+        if write is None or given is None:
+            raise HTTPException(404)
+        headers = download(f"{shown.name}.{request.path_params['form']}")
+        return Response(write(given), media_type="text/plain; charset=utf-8", headers=headers)
 
     def report(self, request: Request) -> Response:
         """The study as one page that needs no network. It is made by a process of its own: it fits models and draws, and a studio stays

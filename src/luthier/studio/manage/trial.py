@@ -122,9 +122,8 @@ def _apart(parameter: Parameter, values: Floats, number: int) -> Floats:
     if number >= len(values):
         return np.zeros(len(values))
     if isinstance(parameter, Choice):
-        return ((values != values[number]) & ~(np.isnan(values) & np.isnan(values[number]))).astype(
-            np.float64
-        )
+        differ = (values != values[number]) & ~(np.isnan(values) & np.isnan(values[number]))
+        return np.asarray(differ, np.float64)
     log = getattr(parameter, "log", False)
     with np.errstate(all="ignore"):
         scaled = np.log(values) if log is True else np.log1p(-values) if log == "reverse" else values

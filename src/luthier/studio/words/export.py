@@ -7,8 +7,16 @@ WORDS = {
     "export.csv": "Trials as CSV",
     "export.jsonl": "Trials as JSON Lines",
     "export.parquet": "Trials as Parquet",
+    "export.toml": "Study file (TOML)",
+    "export.python": "Study as Python",
+    "export.these": "These trials as CSV",
+    "save": "Save chart",
+    "save.png": "PNG",
+    "save.svg": "SVG",
+    "save.csv": "CSV",
+    "save.series": "series",
     "export.long": "The report took more than {seconds} seconds, and was given up. `luthier report` makes it in a terminal.",
     "export.failed": "The report could not be made: {error}",
 }
 
-SCRIPT = ()
+SCRIPT = ("save", "save.png", "save.svg", "save.csv", "save.series")
