@@ -378,7 +378,7 @@ def test_the_page_counts_as_it_is_filled_in_and_keeps_the_draft(folder: Path, st
     assert told["problems"] == {}
     assert told["chips"]["max_depth"]["list"][0] == {"text": "5", "kind": "int", "problem": None}
     assert told["kept"]
-    assert set(told["parts"]) == {"count", "summary", "code"}
+    assert set(told["parts"]) == {"count", "split", "summary", "code"}
     kept = studio.get(f"/new?draft={number[1]}").text
     assert 'value="5, 7, 9, 11, 13"' in kept
     assert "15 combinations" in texts(kept)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 512_000
 MOST_FIELDS = 4_000
 PARTS = ("data", "estimators", "table", "count", "scores", "search", "summary", "code")
-LIVE = ("count", "summary", "code")
+LIVE = ("count", "split", "summary", "code")
 """Parts that follow every change; the others have fields in them, and change only with what is chosen."""
 FOLLOWING = {
     "data": PARTS,
@@ -128,6 +128,7 @@ class Drafts:
             "count": lambda: views.count(draft, reckoned),
             "scores": lambda: views.scores(draft),
             "search": lambda: views.search(draft, reckoned, self._taken()),
+            "split": lambda: views.split(draft),
             "summary": lambda: views.summary(draft, reckoned, self._studio.shelf.home),
             "code": lambda: views.code(draft, reckoned),
         }

@@ -190,7 +190,6 @@ def line(row: Row, draft: Draft) -> dict[str, Any]:
         "scale": about.scale if about.scale == "log" else "",
         "condition": about.condition,
         "foreign": choices is not None and not any(same(own, value) for value in choices),
-        "continuous": row.mode == "range" and row.param is not None and getattr(row.param, "size", 1) is None,
     }
 
 
@@ -253,8 +252,13 @@ def search(draft: Draft, reckoned: Reckoning, taken: Any) -> dict[str, Any]:
         "units": tuple(UNITS),
         "cores": os.cpu_count() or 1,
         "suggested": suggested(draft.entry, draft.table, taken),
-        "endless": [row.name for row in draft.rows if line(row, draft)["continuous"]],
+        **split(draft),
     }
+
+
+def split(draft: Draft) -> dict[str, Any]:
+    """The ranges that keep a grid from beginning."""
+    return {"endless": continuous(draft.space) if draft.strategy.name == "grid" and draft.space is not None else []}
 
 
 def problems(draft: Draft, *, complete: bool = False) -> dict[str, str]:

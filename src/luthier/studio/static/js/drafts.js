@@ -4,7 +4,7 @@
 
 import { say } from "./words.js";
 
-const LIVE = ["count", "summary", "code"]; // parts without fields of their own
+const LIVE = ["count", "split", "summary", "code"]; // parts without fields of their own
 const WAIT = 150; // milliseconds after the last key
 const form = document.getElementById("draft");
 const saved = document.getElementById("saved");
@@ -207,7 +207,7 @@ function tell(sent, answer) {
     const text = answer.problems[box.dataset.problem] ?? "";
     if (box.textContent !== text) box.textContent = text;
   }
-  for (const field of form.querySelectorAll("[aria-describedby^='problem-']")) {
+  for (const field of form.querySelectorAll(":is(input, select)[aria-describedby^='problem-']")) {
     const wrong = (field.getAttribute("aria-describedby").split(" ")[0].slice(8)) in answer.problems;
     if (wrong) field.setAttribute("aria-invalid", "true");
     else field.removeAttribute("aria-invalid");
