@@ -276,3 +276,10 @@ def _proposal(params: dict[str, Any]) -> Any:
     from luthier.study import Proposal
 
     return Proposal(params)
+
+
+def test_a_study_that_could_not_be_started_is_set_up_again_under_its_name(book: Book, place: Path) -> None:
+    keep(place.parent, "lost", {**GIVEN, "name": "lost"})
+    shelf = Shelf(str(place))
+    assert draft_of(shelf, "lost")["name"] == "lost"
+    shelf.close()

@@ -27,13 +27,16 @@ NUMBERED = re.compile(r"(.*)-(\d{1,6})", re.DOTALL)
 def draft_of(shelf: Shelf, name: str, trial: int | None = None) -> dict[str, Any]:
     """The table of a study file for another study like this one; with a `trial`, one that looks closer around it.
 
-    None stands in it where a file has `{ none = true }`. Where the study was not started from a study file, what is known of it is told; the data is missing unless it is a bundled set. Raises
+    None stands in it where a file has `{ none = true }`. Where the study was not started from a study file, what is known of it is told; the data is missing unless it is a bundled set. One that
+    could not be started keeps its name. Raises
     StudyNotFound.
     """
+    written, there = kept(shelf.home, name), shelf.names()
+    if written is not None and name not in there:
+        return _in_full(written, kept_path(shelf.home, name))
     shown = shelf.study(name)
-    written = kept(shelf.home, name)
     given = _told(shown) if written is None else _in_full(written, kept_path(shelf.home, name))
-    given = {**given, "name": _another(name, shelf.names())}
+    given = {**given, "name": _another(name, there)}
     if trial is None:
         return given
     return _around(given, shown.spec.problem.space, shown.trial(trial).params)

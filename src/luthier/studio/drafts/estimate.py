@@ -30,6 +30,8 @@ BOOSTED = "HistGradientBoosting"
 ROUGH = (0.7, 1.5)
 """What other hyperparameters, and one measurement, may make of it."""
 OVERHEAD_SECONDS = 0.02
+STARTING_SECONDS = (1.0, 8.0)
+"""Until the first fit begins: a process for the study, and those of its workers, read the data and import the library."""
 FIRST = 3
 """After so many trials what they took is known better than from one fit."""
 
@@ -105,7 +107,8 @@ def estimate(
     trials = -(-fits // measured.folds)
     each = fits * measured.fit_seconds / beside
     rest = trials * OVERHEAD_SECONDS
-    return each * spread[0] + rest, each * spread[1] + rest
+    least, most = STARTING_SECONDS
+    return least + each * spread[0] + rest, most + each * spread[1] + rest
 
 
 def disk(
