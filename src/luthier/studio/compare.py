@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 MOST_TRIALS = 12
 MOST_STUDIES = 8
 LETTERS = 200
+MOST_STEPS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +180,7 @@ def trials(shelf: Shelf, found: Sequence[One], query: Mapping[str, str]) -> dict
         "verdicts": [_verdict(base, one, goal, metric, across) for one in ordered[1:]],
         "curves": f"/compare/curves.json?{urlencode([*(('t', one.key) for one in ordered), ('m', metric)])}",
         "summary": _curves_in_words(ordered, metric),
+        "steps": _curves_as_table(ordered, metric),
         "link": address(),
     }
 
@@ -341,6 +343,18 @@ def _curves_in_words(found: Sequence[One], metric: str) -> str | None:
         for step, last in line["points"][-1:]
     ]
     return "; ".join(ends) + "."
+
+
+def _curves_as_table(found: Sequence[One], metric: str) -> dict[str, Any]:
+    """The curves step by step, a column for each; of many steps some, evenly."""
+    lines = overlaid(found, metric)["lines"]
+    values = [dict(line["points"]) for line in lines]
+    steps = sorted({step for points in values for step in points})
+    kept = steps[:: max(1, -(-len(steps) // MOST_STEPS))]
+    rows = [
+        (step, ["" if (v := points.get(step)) is None else f"{v:.6g}" for points in values]) for step in kept
+    ]
+    return {"names": [line["name"] for line in lines], "rows": rows}
 
 
 # --- studies -----------------------------------------------------------------------------------

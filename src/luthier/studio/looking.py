@@ -16,9 +16,9 @@ from luthier.clock import Clock, SystemClock
 from luthier.engine.identity import is_gone
 from luthier.errors import StoreUnavailable, StudyNotFound, did_you_mean
 from luthier.files import StudyFiles, folder_of
+from luthier.space import Params
 from luthier.store.base import Store, StudyRow
 from luthier.store.url import home, open_store, place
-from luthier.space import Params
 from luthier.studio.columns import Columns, Numbers
 from luthier.study import State, StudySpec, Trial
 from luthier.study.remarks import Remarks
@@ -134,7 +134,7 @@ class Shown:
             return trial
         raise StudyNotFound(f"study {self.name!r} has no trial {number}; it has {len(self)}.")
 
-    def params(self, low: int, high: int) -> list[Params]:
+    def params(self, low: int, high: int) -> Sequence[Params]:
         """The parameters of trials `low` to `high`, the latter left out."""
         return self._store.params(self.name, low, high)
 
