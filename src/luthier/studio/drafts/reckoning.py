@@ -24,7 +24,7 @@ from luthier.summary import duration
 MANY_FITS = 1_000
 LONG_SECONDS = 3600.0
 AT_HAND = 64
-WAIT_SECONDS = 0.3
+WAIT_SECONDS = 0.15
 """So long an answer waits for the estimator to be asked which combinations it takes; after that the page asks again."""
 PATIENCE_SECONDS = 20.0
 FILE = "study.toml"
@@ -74,6 +74,8 @@ class Reckoning:
                 options["skip"] = self.count.skip
             if options:
                 given["algorithm"] = {"name": "grid", **options}
+            if self.trials:  # it ends by itself then, but so the study knows how far it is
+                given["budget"] = {**draft.given.get("budget", {}), "trials": self.trials}
         return given
 
 
