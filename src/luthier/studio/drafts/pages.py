@@ -20,7 +20,7 @@ from luthier.studio.drafts.cloning import draft_of
 from luthier.studio.drafts.draft import Draft, suggested
 from luthier.studio.drafts.filling import filled
 from luthier.studio.drafts.kept import Drawer
-from luthier.studio.drafts.reckoning import PATIENCE_SECONDS, Reckonings
+from luthier.studio.drafts.reckoning import PATIENCE_SECONDS, Reckoning, Reckonings
 from luthier.studio.drafts.tables import Tables
 from luthier.studio.web import fields_of, get, may, path_of, post, see
 from luthier.studio.words import WORDS, say
@@ -104,7 +104,7 @@ class Drafts:
     ) -> Response:
         refused = list(refused)
         about = {
-            "parts": self._parts(request, draft, PARTS, complete=bool(refused)),
+            "parts": self._parts(request, draft, self._reckonings.of(draft), PARTS, complete=bool(refused)),
             "id": number,
             "kept": [
                 {"id": one.id, "title": one.title, "saved": one.moment}
@@ -117,9 +117,14 @@ class Drafts:
         return self._studio.page(request, "drafts/new.html", about, status)
 
     def _parts(
-        self, request: Request, draft: Draft, names: Iterable[str], *, complete: bool = False
+        self,
+        request: Request,
+        draft: Draft,
+        reckoned: Reckoning,
+        names: Iterable[str],
+        *,
+        complete: bool = False,
     ) -> dict[str, Markup]:
-        reckoned = self._reckonings.of(draft)
         problems = views.problems(draft, complete=complete)
         looks: dict[str, Callable[[], Mapping[str, Any]]] = {
             "data": lambda: views.data(draft, self._tables),
@@ -127,7 +132,7 @@ class Drafts:
             "table": lambda: views.table(draft),
             "count": lambda: views.count(draft, reckoned),
             "scores": lambda: views.scores(draft),
-            "search": lambda: views.search(draft, reckoned, self._taken()),
+            "search": lambda: views.search(draft, reckoned, self._taken(), self._studio.settings.workers),
             "split": lambda: views.split(draft),
             "summary": lambda: views.summary(draft, reckoned, self._studio.shelf.home),
             "code": lambda: views.code(draft, reckoned),
@@ -158,7 +163,7 @@ class Drafts:
         """What the page's script puts in its place."""
         reckoned = self._reckonings.of(draft)
         return {
-            "parts": self._parts(request, draft, names),
+            "parts": self._parts(request, draft, reckoned, names),
             "problems": views.problems(draft),
             "chips": {
                 row.name: {"text": row.multiple, "list": views.chips(row)}

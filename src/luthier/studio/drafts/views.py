@@ -28,7 +28,7 @@ from luthier.studio.drafts.draft import (
 )
 from luthier.studio.drafts.reckoning import Reckoning, size_text
 from luthier.studio.drafts.scores import USUAL, strategies
-from luthier.studio.drafts.tables import Tables
+from luthier.studio.drafts.tables import Table, Tables
 from luthier.studio.drafts.values import Typed
 from luthier.studio.words import say
 from luthier.studyfile import to_python, to_toml
@@ -37,6 +37,8 @@ from luthier.summary import duration, plural
 SHOWS = ("fitting", "classifiers", "regressors", "boosting", "every")
 SHOWN_CLASSES = 8
 REASONS = 20
+FEW_DEEP = 30
+"""With fewer trials a search that begins with few rows may train none of them in full."""
 
 
 def data(draft: Draft, tables: Tables) -> dict[str, Any]:
@@ -54,20 +56,15 @@ def data(draft: Draft, tables: Tables) -> dict[str, Any]:
         "targets": [] if table is None else [(name, _column(name)) for name in table.targets],
         "target": draft.given.get("target", ""),
         "task": None if task is None else _task(draft),
-        "missing": _files_missing(table),
     }
 
 
-def _about(table: Any) -> str:
+def _about(table: Table) -> str:
     return f"≈ {table.rows:,}" if table.estimated else f"{table.rows:,}"
 
 
 def _column(name: str) -> str:
     return say("drafts.target.last") if name == "-1" else name
-
-
-def _files_missing(table: Any) -> bool:
-    return table is None
 
 
 def _task(draft: Draft) -> str:
@@ -242,7 +239,7 @@ def scores(draft: Draft) -> dict[str, Any]:
     }
 
 
-def search(draft: Draft, reckoned: Reckoning, taken: Any) -> dict[str, Any]:
+def search(draft: Draft, reckoned: Reckoning, taken: Any, workers: int) -> dict[str, Any]:
     """5: how to search, and for how long."""
     return {
         "trials_hint": _trials_hint(draft, reckoned),
@@ -250,6 +247,7 @@ def search(draft: Draft, reckoned: Reckoning, taken: Any) -> dict[str, Any]:
         "strategies": strategies(),
         "chosen": draft.strategy,
         "units": tuple(UNITS),
+        "usual": workers,
         "cores": os.cpu_count() or 1,
         "suggested": suggested(draft.entry, draft.table, taken),
         **split(draft),
@@ -258,7 +256,11 @@ def search(draft: Draft, reckoned: Reckoning, taken: Any) -> dict[str, Any]:
 
 def split(draft: Draft) -> dict[str, Any]:
     """The ranges that keep a grid from beginning."""
-    return {"endless": continuous(draft.space) if draft.strategy.name == "grid" and draft.space is not None else []}
+    return {
+        "endless": continuous(draft.space)
+        if draft.strategy.name == "grid" and draft.space is not None
+        else []
+    }
 
 
 def problems(draft: Draft, *, complete: bool = False) -> dict[str, str]:
@@ -298,7 +300,7 @@ def summary(draft: Draft, reckoned: Reckoning, home: Any) -> dict[str, Any]:
         "time": _time(reckoned),
         "disk": None if reckoned.bytes is None else say("drafts.disk", size=size_text(reckoned.bytes)),
         "trouble": None if reckoned.trouble is None else say("drafts.measured.not", why=reckoned.trouble),
-        "notes": [say("drafts.fits.rows")] if draft.strategy.deepens else [],
+        "notes": _notes(draft, reckoned),
         "todo": [(place(at), problem.text) for at, problem in draft.problems.items()],
         "large": reckoned.large,
         "sure": "sure" in draft.fields,
@@ -308,6 +310,13 @@ def summary(draft: Draft, reckoned: Reckoning, home: Any) -> dict[str, Any]:
             if reckoned.trials is None or reckoned.trials > n
         ],
     }
+
+
+def _notes(draft: Draft, reckoned: Reckoning) -> list[str]:
+    if not draft.strategy.deepens:
+        return []
+    few = reckoned.trials is not None and reckoned.trials < FEW_DEEP
+    return [say("drafts.fits.rows"), *([say("drafts.fits.few", n=FEW_DEEP)] if few else [])]
 
 
 def _time(reckoned: Reckoning) -> str | None:

@@ -338,15 +338,7 @@ form.addEventListener("change", (event) => {
   const what = event.target.dataset.changes;
   if (what) send({ changed: what });
   else soon();
-  if (event.target.matches("select.mode")) first(event.target);
 });
-
-// A mode was chosen: the field it brings is the next to be filled in, one Tab away; without a pointer nothing moves by itself.
-function first(select) {
-  const row = select.closest("tr");
-  const field = row.querySelector(`.in-${select.value} input:not([type="hidden"])`);
-  if (field && matchMedia("(pointer: fine)").matches && !select.matches(":focus-visible")) field.focus();
-}
 
 form.addEventListener("submit", (event) => {
   const button = event.submitter;
