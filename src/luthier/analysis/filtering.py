@@ -291,8 +291,7 @@ def _term(match: re.Match[str], problem: Problem, metrics: Collection[str]) -> T
     fits: list[Span] = []
     without: list[Span] = []
     for item in items:
-        number = _number(item)
-        excluded = item.startswith("-") and (number is None or not _is_number(kind, name, problem))
+        excluded = item.startswith("-") and not _whole(kind, name, problem, item)
         into = without if excluded else fits
         into += _spans(kind, name, problem, item[1:] if excluded else item, text)
     return Term(text, kind, name, tuple(fits), tuple(without), negated=negated != (sign == "!="))
@@ -317,8 +316,14 @@ def _column(key: str, problem: Problem, metrics: Collection[str]) -> tuple[Kind,
     raise InvalidFilter(f"{key!r} is no parameter or metric of this study.{did_you_mean(key, there)}")
 
 
-def _is_number(kind: Kind, name: str, problem: Problem) -> bool:
-    return kind != "state" and not (kind == "param" and isinstance(problem.space[name], Choice))
+def _whole(kind: Kind, name: str, problem: Problem, item: str) -> bool:
+    """Whether the minus before an item is that of a number, or of a value."""
+    if kind == "state":
+        return False
+    if _choice(kind, name, problem) and _value_of(problem.space[name], item) is not None:
+        return True
+    low, dots, _ = item.partition("..")
+    return _number(low) is not None and (bool(dots) or not _choice(kind, name, problem))
 
 
 def _number(text: str) -> float | None:

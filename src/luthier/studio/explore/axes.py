@@ -26,7 +26,8 @@ NODES = 257
 """So many values of a scale are mapped exactly, and what lies between in proportion."""
 FEW = 24
 """Values of at most so many are told apart, each with a place of its own in a histogram."""
-NAME_LETTERS = 40
+FAR = 1e290
+"""Further out values lie at the end: differences between them would have no number."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,7 +175,7 @@ def _shortened(found: tuple[tuple[float, str], ...], most: int = 16) -> tuple[tu
 
 
 def _measured(kind: Kind, name: str, objective: Objective, values: Floats) -> Axis:
-    view = View(objective, values)
+    view = View(objective, np.where(np.isfinite(values), np.clip(values, -FAR, FAR), values))
     places = np.linspace(0, 1, NODES)
     between = (
         view.low * (view.high / view.low) ** places

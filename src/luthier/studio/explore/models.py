@@ -99,10 +99,10 @@ def fit(shown: Shown, kept: Numbers) -> Fitted:
             len(scored), len(scored), why=say("explore.few", n=len(scored), least=FEWEST), state="few"
         )
     try:
-        forest = Forest.of(history)
-        return Fitted(
-            len(numbers), len(scored), forest, tuple(importance_of(history, forest=forest)), history
-        )
+        with np.errstate(over="raise", invalid="ignore"):
+            forest = Forest.of(history)
+            shares = tuple(importance_of(history, forest=forest))
+        return Fitted(len(numbers), len(scored), forest, shares, history)
     except LuthierError as error:
         return Fitted(len(numbers), len(scored), why=str(error), state="few")
     except ArithmeticError:  # values of 1e308, whose squares have no number
