@@ -215,3 +215,7 @@ def test_axes_reach_to_the_ends_of_what_numbers_there_are() -> None:
     assert decades(1e-300, 1e300)[::3] == [1e-300, 1.0, 1e300]
     assert decades(1e300, 1.7e308)[-1] == 1e308
     assert even(-1.7e308, 1.7e308) == [-1e308, 0.0, 1e308]
+    for values in ([1e308, -1e308, 1.0, 2.0], [5e-324, 1.0, 1e308, 1e308, 1e300], [1e308], [1e308, 1e308]):
+        for goal in ("min", "max"):
+            view = View(Objective("loss", goal), np.array(values))
+            assert np.isfinite([*view.span, *view.unit(values), *(place for place, _ in view.ticks())]).all()

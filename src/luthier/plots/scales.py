@@ -14,6 +14,9 @@ from luthier.study import Objective
 
 Floats = NDArray[np.float64]
 Ticks = tuple[tuple[float, str], ...]
+FAR = 1e100
+"""Values that are larger are drawn at the edge: what is reckoned with them would be beyond all numbers. So are those below 1 / FAR, where
+a scale is logarithmic."""
 
 
 def parameter_axis(name: str, parameter: Parameter, *, room: float = 0.03, grid: bool = True) -> Axis:
@@ -103,22 +106,24 @@ class View:
     def __init__(self, objective: Objective, values: Floats) -> None:
         self.sign, self.metric = objective.sign, objective.metric
         values = values[np.isfinite(values)]
-        most = np.quantile(values, [0.0, 0.9]) if len(values) else np.zeros(2)
+        near = np.clip(values, -FAR, FAR)
+        most = np.quantile(near, [0.0, 0.9]) if len(near) else np.zeros(2)
         self.log = bool(self.sign > 0 and 0 < 50 * most[0] < most[1])
-        self.low, self.high = self._ends(values)
+        self.low, self.high = self._ends(near)
         self.span = (self._at(-0.05), self._at(1.05))
         self.beyond = int(np.sum((values < self.low) | (values > self.high)))
 
     def _ends(self, values: Floats) -> tuple[float, float]:
         if not len(values):
             return 0.0, 1.0
-        scaled = self.sign * (np.log10(values) if self.log else values)
+        scaled = self.sign * (np.log10(np.maximum(values, 1 / FAR)) if self.log else values)
         q1, q3 = np.quantile(scaled, [0.25, 0.75])
         fence = q3 + 5 * (q3 - q1)
         worst = scaled[scaled <= fence].max() if q3 > q1 else scaled.max()
         ends = sorted(self.sign * end for end in (scaled.min(), worst))
         if ends[0] == ends[1]:
-            ends = [ends[0] - 0.5, ends[1] + 0.5]
+            room = max(0.5, 1e-3 * abs(ends[0]))
+            ends = [ends[0] - room, ends[1] + room]
         low, high = ([10.0**end for end in ends]) if self.log else ends
         return low, high
 
