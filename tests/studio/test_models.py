@@ -27,6 +27,7 @@ from luthier.models.notes import note
 from luthier.models.registry import write_manifest
 from luthier.serving.deployments import Deployments
 from luthier.studio.models.markdown import html
+from luthier.studyfile import keep as keep_file
 from tests.studio.conftest import Answer, Served
 
 ONE = "/models/iris/1"
@@ -103,7 +104,7 @@ def until(studio: Served, path: str, text: str, seconds: float = 60) -> str:
     raise AssertionError(f"{path} never said {text!r}: {found}")
 
 
-def tested(studio: Served, **fields: str) -> None:
+def have_tested(studio: Served, **fields: str) -> None:
     """Have it tested, once what was asked before has ended."""
     while form(studio, f"{ONE}/test", **fields).headers["location"] != f"{ONE}?said=tested#scores":
         time.sleep(0.05)
@@ -198,20 +199,20 @@ def test_a_click_tests_on_the_rows_held_back_and_every_look_counts(there: Served
     assert form(there, f"{ONE}/test", back="board").headers["location"] == "/models"
     assert "1 look" in words(until(there, "/models/part/board", "1 look"))
     page = words(there.get(ONE).text)
-    assert "Tested on the rows of iris held back, 30 rows: 1 look." in page
+    assert "Tested on the part of iris held back, 30 rows: 1 look." in page
     assert "What it takes for what" in page
-    tested(there)
+    have_tested(there)
     until(there, ONE, "2 looks")
     assert [event.what for event in history_of(home, "iris")].count("looked") == 2
 
 
 def test_a_model_is_tested_on_a_file_of_the_folder_and_on_no_other(there: Served, home: Path) -> None:
-    tested(there, data="new.csv", target="kind")
+    have_tested(there, data="new.csv", target="kind")
     assert "on new.csv (50 rows)" in words(until(there, ONE, "on new.csv"))
     for name in ("/etc/passwd", "../new.csv", str(home / "new.csv"), "studies.db", "none.csv"):
         answer = form(there, f"{ONE}/test", data=name)
         assert answer.status == 422, name
-    tested(there, data="iris")
+    have_tested(there, data="iris")
     until(there, f"{ONE}/part/scores", "a score on them says nothing")
 
 
@@ -340,6 +341,33 @@ def test_a_deployed_model_answers_the_command_shown_and_is_kept_alive(there: Ser
             deployments.stop()
 
 
+def test_a_trial_becomes_a_model_when_somebody_asks(there: Served, home: Path) -> None:
+    kept = {event.about["origin"] for event in history_of(home, "iris") if event.what == "saved"}
+    assert len(kept) == 2
+    trials = {json.loads((home / f"models/iris/{n}/model.json").read_text())["trial"] for n in (1, 2)}
+    number = next(n for n in range(5) if n not in trials)
+    page = f"/s/iris/t/{number}"
+    assert "Save model" not in there.get(page).text  # what it was fitted with is not known here
+    assert form(there, f"{page}/save").status == 422
+    given = {
+        "name": "iris",
+        "estimator": "sklearn.linear_model:LogisticRegression",
+        "data": "iris",
+        "cv": 3,
+        "holdout": 0.2,
+        "maximize": "accuracy",
+    }
+    keep_file(home, "iris", given)
+    assert "Save model" in there.get(page).text
+    assert "Save model" not in there.call(page, token=there.viewer).text
+    assert there.call(f"{page}/save", "POST", "", token=there.viewer).status == 403
+    assert form(there, f"{page}/save").headers["location"] == "/models"
+    assert "is being fitted to all rows" in there.get("/models").text
+    assert "/models/iris/3" in until(there, "/models/part/board", "/models/iris/3")
+    until(there, page, "Model, version 3")
+    assert form(there, f"{page}/save").headers["location"] == "/models/iris/3"
+
+
 # --- who may, and what is refused --------------------------------------------------------------
 
 
@@ -425,7 +453,6 @@ def test_what_runs_code_is_never_loaded(there: Served, home: Path) -> None:
     assert "saved with joblib" in form(there, f"{ONE}/try", c0="5").text
     assert there.get(f"{ONE}/bundle.zip").status == 422
     assert there.get(f"{ONE}/model.skops").status == 422
-    assert there.get(f"{ONE}/part/types").status == 200
     form(there, f"{ONE}/deploy")
     until(there, "/models/part/serving", "saved with joblib")
     form(there, f"{ONE}/test", data="new.csv", target="kind")

@@ -19,6 +19,7 @@ from luthier.studio.looking import Shown
 from luthier.studio.manage import trial as about
 from luthier.studio.manage.again import why_not
 from luthier.studio.manage.listing import Query, listing
+from luthier.studio.models import saving
 from luthier.studio.web import form_of, get, may, numbers, path_of, post, see
 from luthier.studio.words import WORDS, say
 from luthier.summary import budgeted, is_at_work
@@ -152,6 +153,7 @@ class Studies:
                 "remarks": about.remarks(shown, number),
                 "files": about.files(self._studio.shelf, shown.name, number),
                 "rival": None if best is None or best.number == number else best.number,
+                **saving.of_trial(self._studio.shelf, shown, shown.trial(number)),
                 **views.trial(self._studio.shelf, shown, number),
             }
 

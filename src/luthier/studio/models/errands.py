@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from luthier.errors import LuthierError
 from luthier.studio.web import report
 
-Key = tuple[str, int]
+Key = tuple[str, int, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +31,15 @@ class Errands:
 
     def of(self, name: str, version: int) -> Errand | None:
         """What is being done with a version, or went wrong last."""
-        return self._now.get((name, version))
+        return self._now.get((name, version, False))
 
     def now(self, what: str) -> list[tuple[str, int, Errand]]:
         """All errands of a kind: name, version, and how it goes."""
-        return [(*key, errand) for key, errand in list(self._now.items()) if errand.what == what]
+        return [(*key[:2], errand) for key, errand in list(self._now.items()) if errand.what == what]
 
     def begin(self, name: str, version: int, what: str, do: Callable[[], object]) -> bool:
-        """Do it in a thread; False where something else is being done with this version."""
-        key = (name, version)
+        """Do it in a thread; False where something else is being done with this version; or, to save it, with this trial of a study."""
+        key = (name, version, what == "save")
         with self._lock:
             known = self._now.get(key)
             if known is not None and known.problem is None:

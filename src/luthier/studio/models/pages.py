@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import tempfile
 import zipfile
@@ -28,8 +29,9 @@ from luthier.models.files import FILES
 from luthier.models.notes import NOTES, card_of, note
 from luthier.models.registry import checked, delete_model
 from luthier.serving.rows import MOST_BYTES
+from luthier.store.url import DEFAULT, VARIABLE
 from luthier.studio.drafts.tables import Tables
-from luthier.studio.models import views
+from luthier.studio.models import saving, views
 from luthier.studio.models.cabinet import Cabinet, Shown
 from luthier.studio.models.deploying import Deploying
 from luthier.studio.models.errands import Errands
@@ -83,6 +85,7 @@ class Models:
             post(f"{one}/delete", self.delete),
             post(f"{one}/deploy", self.deploy),
             get(f"{one}/curl.txt", self.curl),
+            post("/s/{study}/t/{number:int}/save", self.save),
             post("/models/serving/stop", self.stop_serving),
             post("/models/serving/rollback", self.roll_back_serving),
         ]
@@ -142,7 +145,11 @@ class Models:
         return None if now is None else (now.model, now.version)
 
     def _serving(self) -> dict[str, Any]:
-        return {**self.deploying.panel(), "errands": self.errands.now("deploy")}
+        return {
+            **self.deploying.panel(),
+            "errands": self.errands.now("deploy"),
+            "saving": self.errands.now("save"),
+        }
 
     def scores_numbers(self, request: Request) -> Response:
         metric = request.query_params.get("score") or None
@@ -217,7 +224,7 @@ class Models:
             "serving": lambda one: (
                 self._serving()
                 if (one.model.name, one.model.version) == self._deployed()
-                else {"on": None, "previous": None, "errands": []}
+                else {"on": None, "previous": None, "errands": [], "saving": []}
             ),
             "scores": lambda one: (
                 views.scores(one)
@@ -278,8 +285,12 @@ class Models:
         return {
             "deployed": mine,
             "command": views.curl(one, now.url if now is not None and mine else views.ELSEWHERE),
-            "serve": None if mine else views.serving(one, self._studio.shelf.url),
+            "serve": None if mine else views.serving(one, self._store()),
         }
+
+    def _store(self) -> str | None:
+        """The store as a command names it, without a password; None for the one that is meant anyway."""
+        return None if self._studio.shelf.url is None else self._studio.settings.place
 
     def _types_of(self, one: Shown) -> dict[str, Any]:
         key = str((one.about.get("files") or {}).get(FILES["skops"]))
@@ -404,6 +415,23 @@ class Models:
         except LuthierError as error:
             return self._studio.refuse(request.scope, 422, str(error))
         return see(f"{views.address(one.model.name, one.model.version)}?tried={key}#try")
+
+    async def save(self, request: Request) -> Response:
+        """Begin to make a model of a trial; it appears on the board when it is one."""
+        await form_of(request)
+
+        def begin() -> str:
+            shown, number = self._studio.shown(request), request.path_params["number"]
+            found = saving.of_trial(self._studio.shelf, shown, shown.trial(number))
+            if found["model"] is not None:
+                return str(found["model"]["href"])
+            if not found["savable"]:
+                raise HTTPException(422, say("models.save.cannot", number=number))
+            store = self._studio.shelf.url or os.environ.get(VARIABLE) or DEFAULT
+            self.errands.begin(shown.name, number, "save", partial(saving.save, store, shown.name, number))
+            return "/models"
+
+        return see(await asyncio.to_thread(begin))
 
     async def deploy(self, request: Request) -> Response:
         form = await form_of(request)

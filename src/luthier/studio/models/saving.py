@@ -1,0 +1,47 @@
+"""A trial becomes a model because somebody asked: `luthier models save` in a process of its own, which a studio that is closed does not
+end.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+from luthier.errors import ModelError
+from luthier.store.url import VARIABLE
+from luthier.studio.looking import Shelf, Shown
+from luthier.studio.models.views import address
+from luthier.study import State, Trial
+from luthier.studyfile import kept
+
+SAID = "luthier: error: "
+
+
+def of_trial(shelf: Shelf, shown: Shown, trial: Trial) -> dict[str, Any]:
+    """The version that was made of a trial, as `model`, or whether one can be made of it here: there must be a copy of the study's file."""
+    models: Any = shown.facts().get("models") or []
+    for one in models:
+        version = int(one["version"])
+        if one["trial"] == trial.number and (shelf.home / "models" / shown.name / str(version)).is_dir():
+            return {"model": {"href": address(shown.name, version), "version": version}, "savable": False}
+    able = trial.state is State.COMPLETED and shown.spec.about.get("estimator") is not None
+    return {"model": None, "savable": able and kept(shelf.home, shown.name) is not None}
+
+
+def save(store: str, study: str, number: int) -> None:
+    """Fit it to all rows and save it; returns when that is done. Raises ModelError with what the process said."""
+    child = subprocess.run(
+        [sys.executable, "-P", "-m", "luthier", "models", "save", "--json", "--", study, str(number)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        start_new_session=True,
+        # The store goes by the environment: its address may hold a password, and command lines are for all to see.
+        env=os.environ | {VARIABLE: store, "NO_COLOR": "1"},
+    )
+    if child.returncode:
+        lines = child.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing."]
+        said = next((line for line in lines if line.startswith(SAID)), lines[-1])
+        raise ModelError(said.removeprefix(SAID))
