@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import luthier as lt
@@ -49,6 +50,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (found / "sub").mkdir(parents=True)
     rows = [f"{i % 7},{'abc'[i % 3]},{i % 5},{'yes' if i % 2 else 'no'},{i * 0.5}" for i in range(60)]
     (found / "churn.csv").write_text("\n".join(["age,plan,customer,churn,price", *rows]) + "\n")
+    pd.DataFrame({"a": range(30), "b": list("xyz") * 10}).to_parquet(found / "sub" / "small.parquet")
     np.save(found / "sub" / "X.npy", np.arange(40.0).reshape(20, 2))
     np.save(found / "sub" / "y.npy", np.arange(20) % 2)
     np.savez(found / "both.npz", X=np.arange(40.0).reshape(20, 2), y=np.arange(20) % 2)
@@ -142,7 +144,14 @@ def test_a_value_is_held_against_what_is_allowed(text: str, domain: Any, problem
 
 def test_tables_are_found_below_the_folder_and_nowhere_else(folder: Path) -> None:
     tables = Tables(folder)
-    assert tables.files() == ["both.npz", "broken.csv", "churn.csv", "sub/X.npy", "sub/y.npy"]
+    assert tables.files() == [
+        "both.npz",
+        "broken.csv",
+        "churn.csv",
+        "sub/small.parquet",
+        "sub/X.npy",
+        "sub/y.npy",
+    ]
     for name in (
         "../outside.csv",
         str(folder / "churn.csv"),
@@ -162,6 +171,8 @@ def test_a_table_is_known_by_its_head(folder: Path) -> None:
     assert table.targets == ("age", "plan", "customer", "churn", "price")
     assert task_of(table, "churn").classes == ("no", "yes")
     assert task_of(table, "price").kind == "regression"
+    parquet = tables.table("sub/small.parquet")
+    assert (parquet.rows, parquet.targets, task_of(parquet, "b").classes) == (30, ("a", "b"), ("x", "y", "z"))
     arrays = tables.table("sub/X.npy")
     assert arrays.targets == ("-1", "y.npy", "0", "1")
     assert task_of(arrays, "y.npy").binary
@@ -436,6 +447,25 @@ def _finished(place: Path, name: str) -> lt.Study:
             study.close()
         assert time.monotonic() < until, "the study did not end"
         time.sleep(0.3)
+
+
+def test_of_a_study_of_a_function_it_is_said_that_it_is_set_up_elsewhere(
+    folder: Path, studio: Any, first: str
+) -> None:
+    assert "That study tunes a function or a program" in studio.get(f"/new?from={first}").text
+    assert studio.get("/new?from=nowhere").status == 404
+
+
+def test_a_study_that_could_not_begin_says_why_and_can_be_mended(folder: Path, studio: Any) -> None:
+    fields = {**FOREST, "data": "churn.csv", "target": "churn", "name": "broken"}
+    assert studio.post("/new/run", form(fields)).status == 303
+    (folder / "churn.csv").unlink()
+    until = time.monotonic() + 30
+    while "churn.csv" not in (page := studio.get("/s/broken/starting").text):
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    assert 'href="/new?from=broken"' in page
+    assert 'value="5, 7, 9, 11, 13"' in studio.get("/new?from=broken").text
 
 
 def test_what_is_in_the_way_of_a_study_is_said_with_links_to_it(folder: Path, studio: Any) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 ID = re.compile(r"[0-9a-f]{12}")
-MOST = 50
+MOST = 30
 """So many drafts are kept; beyond that the oldest goes."""
 MOST_BYTES = 1 << 20
 PASSING = frozenset({"do", "changed", "keep", "draft", "sure", "find"})

@@ -81,16 +81,20 @@ class Drafts:
         fields = self._drawer.read(number) if number else None
         if number and fields is None:
             return see("/new")
+        said = query.get("said", "")
         if fields is None and "from" in query:
             fields = self._cloned(query["from"], query.get("trial", ""))
+            said = said or ("cloned" if "estimator" in fields else "cloned.not")
         if fields is None:
             fields = {name: query[name] for name in LINKED if name in query}
         draft = self._draft(fields)
-        return self._page(request, draft, number or Drawer.name(), said=query.get("said", ""))
+        return self._page(request, draft, number or Drawer.name(), said=said)
 
     def _cloned(self, name: str, trial: str) -> dict[str, str]:
         number = int(trial) if trial.isdecimal() and len(trial) < 10 else None
-        return filled(draft_of(self._studio.shelf, name, number), self._tables)
+        failed = None if name in self._studio.shelf.names() else self._studio.works.given(name)
+        given = draft_of(self._studio.shelf, name, number) if failed is None else failed
+        return filled(given, self._tables)
 
     def _page(
         self,

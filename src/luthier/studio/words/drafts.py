@@ -14,6 +14,8 @@ WORDS = {
     "drafts.todo": "Still to do:",
     "said.kept": "The draft is kept. It is in the list of drafts.",
     "said.keptnot": "The draft could not be kept: its file cannot be written.",
+    "said.cloned": "Filled in from the study; change what is to be another way.",
+    "said.cloned.not": "That study tunes a function or a program, which is set up where its code is. Here estimators are.",
     # 1 data
     "drafts.data": "1 Data",
     "drafts.data.set": "Data set",
