@@ -1,6 +1,7 @@
 """Exported folders run where there is no Luthier."""
 
 import hashlib
+import http.client
 import importlib.metadata
 import json
 import os
@@ -8,7 +9,10 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
@@ -39,20 +43,31 @@ class Bare:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __call__(self, exported: Path, *args: object) -> subprocess.CompletedProcess[str]:
+    def __call__(
+        self, exported: Path, *args: object, script: str = "predict.py"
+    ) -> subprocess.CompletedProcess[str]:
+        with self.start(exported, *args, script=script) as process:
+            out, err = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, out.decode(), err.decode())
+
+    def start(self, exported: Path, *args: object, script: str, **env: str) -> subprocess.Popen[bytes]:
         for line in (exported / "requirements.txt").read_text().splitlines():
             if not line.startswith("#"):
                 name, _, version = line.partition("==")
                 assert importlib.metadata.version("xgboost-cpu" if name == "xgboost" else name) == version
                 self._install("xgboost-cpu" if name == "xgboost" else name)
         assert not (self.folder / "luthier").exists()
-        return subprocess.run(
-            [sys.executable, "-S", "-W", "error", exported / "predict.py", *map(str, args)],
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
+        return subprocess.Popen(
+            [sys.executable, "-S", "-W", "error", exported / script, *map(str, args)],
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(self.folder),
+                "OMP_NUM_THREADS": "1",
+                **env,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             cwd=self.folder,
-            check=False,
         )
 
     def _install(self, name: str) -> None:
@@ -64,6 +79,14 @@ class Bare:
         for needed in found.requires or ():
             if ";" not in needed:
                 self._install(re.split(r"[^\w.-]", needed)[0])
+
+
+@contextmanager
+def closing_with(end: Callable[[], None]) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        end()
 
 
 def same(home: Path, name: str, source: Path, target: Path) -> None:
@@ -137,6 +160,45 @@ def test_what_an_exported_folder_cannot_read_it_says(tmp_path, bare):
     (folder / "model.skops").write_bytes(b"else")
     assert "not the file that was exported" in bare(folder, tmp_path / "text.csv", tmp_path / "no.csv").stderr
     assert not (tmp_path / "no.csv").exists()
+
+
+def test_an_exported_folder_answers_requests_without_luthier(tmp_path, bare):
+    keep(tmp_path)
+    folder = export_model(tmp_path, "fruit", tmp_path / "out")
+    assert bare(folder, tmp_path / "in.csv", script="server.py").stderr.startswith("server.py: set TOKEN")
+    token = "a token that nobody guesses"
+    with bare.start(folder, "0", script="server.py", TOKEN=token) as server, closing_with(server.terminate):
+        address = urlsplit(server.stdout.readline().decode().strip())
+
+        def ask(body, **headers):
+            connection = http.client.HTTPConnection(address.hostname, address.port, timeout=60)
+            with closing(connection):
+                sent = {"authorization": f"Bearer {token}", "content-type": "application/json", **headers}
+                connection.request("POST", "/predict", body, sent)
+                answer = connection.getresponse()
+                return answer.status, json.loads(answer.read())
+
+        rows = table(10, 1).drop(columns="sold")
+        expected = predict(tmp_path, "fruit", rows)
+        status, said = ask(json.dumps({"rows": rows.to_dict("records")}))
+        assert (status, said["model"], said["version"]) == (200, "fruit", 1)
+        assert (said["predictions"], said["classes"]) == (expected.values.tolist(), ["no", "yes"])
+        assert np.allclose(said["probabilities"], expected.probabilities)
+        row = rows.iloc[0].to_dict()
+        assert ask(json.dumps({"rows": [row]}), authorization="Bearer x")[0] == 401
+        assert ask(json.dumps({"rows": [row]}), **{"content-type": "text/plain"})[0] == 415
+        assert "in row 1" in ask(json.dumps({"rows": [{**row, "size": "large"}]}))[1]["error"]
+        for body in (
+            "{",
+            "[]",
+            "null",
+            '{"rows": []}',
+            '{"rows": [{"size": NaN}]}',
+            '{"rows": [{}]}',
+            "[" * 10**5,
+        ):
+            assert ask(body)[0] == 422, body
+        assert ask("", **{"content-length": "8000001"})[0] == 413
 
 
 def test_every_file_is_hashed_and_the_manifest_signed(tmp_path):

@@ -26,6 +26,7 @@ FILES = (
     "model.skops",
     "MODEL_CARD.md",
     "predict.py",
+    "server.py",
     "requirements.txt",
     "Dockerfile",
     "input_example.json",

@@ -100,6 +100,7 @@ def _files(
     files |= {
         MODEL: content,
         "predict.py": _predict(manifest, content, types, coded),
+        "server.py": Path(__file__).with_name("standalone_server.py").read_bytes(),
         "requirements.txt": _requirements(manifest),
         "Dockerfile": _dockerfile(manifest),
         "input_example.json": json.dumps(
@@ -177,6 +178,7 @@ def _dockerfile(manifest: Mapping[str, Any]) -> bytes:
     python = ".".join(str(manifest.get("python", "3.11")).split(".")[:2])
     lines = (
         '# docker build -t model . && docker run --rm -v "$PWD:/data" model /data/in.csv /data/out.csv',
+        "# docker run --rm -e TOKEN -p 127.0.0.1:9000:9000 --entrypoint python model server.py 9000 0.0.0.0",
         f"FROM python:{python}-slim",
         "RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*",
         "WORKDIR /model",
