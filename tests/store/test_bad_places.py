@@ -92,7 +92,7 @@ def test_a_postgresql_with_tables_of_the_same_name_is_left_as_it_is(fresh_postgr
 def test_an_empty_file_becomes_a_store_but_not_by_looking(tmp_path: Path) -> None:
     path = tmp_path / "studies.db"
     path.touch()
-    with pytest.raises(StoreVersionError, match="empty"):
+    with pytest.raises(StudyNotFound, match="empty"):
         open_store(str(path), readonly=True)
     assert path.stat().st_size == 0
     make(path)

@@ -119,6 +119,15 @@ def test_what_cannot_be_tried_out_is_not_said_to_be() -> None:
     assert combinations(TREE, {}, lt.Space(criterion=["gini", "x"]), check=False) == counting.Count(2, 2)
 
 
+def test_estimators_that_only_look_like_those_of_scikit_learn_are_tried_out_too() -> None:
+    pytest.importorskip("xgboost")
+    pytest.importorskip("catboost")
+    space = lt.Space(booster=["gbtree", "gblinear"], max_depth=[2, 5])
+    assert combinations("xgboost:XGBClassifier", {}, space) == counting.Count(4, 4, (), True)
+    space = lt.Space(bootstrap_type=["Bayesian", "Bernoulli"], iterations=[100, 1000])
+    assert combinations("catboost:CatBoostClassifier", {}, space) == counting.Count(4, 4, (), True)
+
+
 def test_a_process_that_dies_is_replaced_and_answers_are_remembered() -> None:
     space = lt.Space(criterion=["gini", "entropy"], max_features=["sqrt", None])
     assert combinations(TREE, {"random_state": 1}, space).checked

@@ -15,14 +15,15 @@ from typing import Any
 import pytest
 
 import luthier as lt
+from luthier.api import delete_study
 from luthier.errors import InvalidStudy
 from luthier.files import folder_of
 from luthier.store.url import open_store
 from luthier.studio.looking import Shelf
 from luthier.studio.works import Works
 from luthier.study import State
-from luthier.studyfile import kept, kept_path
-from tests.studio.conftest import Served
+from luthier.studyfile import keep, kept, kept_path
+from tests.studio.conftest import Book, Served
 
 GRID = {
     "estimator": "sklearn.tree:DecisionTreeClassifier",
@@ -258,12 +259,9 @@ class studio_process:  # noqa: N801 - it is used as a function
         self.process.communicate()
 
 
-def test_deleting_a_study_takes_its_file_and_log_along(slow: Path, tmp_path: Path) -> None:
-    assert kept_path(tmp_path, "slow").is_file()
-    subprocess.run(
-        [sys.executable, "-m", "luthier", "delete", "slow", "--yes", "--store=studies.db"],
-        cwd=tmp_path,
-        check=True,
-        capture_output=True,
-    )
-    assert not kept_path(tmp_path, "slow").parent.exists()
+def test_deleting_a_study_takes_its_file_and_log_along(book: Book, place: Path) -> None:
+    name = book.study()
+    keep(place.parent, name, {**GRID, "name": name})
+    (kept_path(place.parent, name).parent / "studio.log").touch()
+    delete_study(name, str(place))
+    assert not kept_path(place.parent, name).parent.exists()

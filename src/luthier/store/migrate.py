@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from luthier.errors import StoreVersionError
+from luthier.errors import StoreVersionError, StudyNotFound
 from luthier.store.connections import Connections
 from luthier.store.dialects import Connection, Dialect
 from luthier.store.statements import Statements
@@ -25,17 +25,19 @@ def prepare(
     upgrades: Mapping[int, Upgrade] = UPGRADES,
     version: int = VERSION,
 ) -> None:
-    """Make the tables where there are none, upgrade old ones; raises StoreVersionError for what is not ours to touch."""
+    """Make the tables where there are none, upgrade old ones; raises StoreVersionError for what is not ours to touch,
+    StudyNotFound for what is empty and only looked at.
+    """
     dialect = connections.dialect
     with connections.read() as connection:
         found = _version(connection, dialect, statements, version)
     if found == version:
         return
     if dialect.readonly:
+        if found is None:
+            raise StudyNotFound(f"there is no study in {dialect.place} yet: it is empty.")
         raise StoreVersionError(
-            f"{dialect.place} is no store of Luthier's yet: it is empty. The first study makes it one."
-            if found is None
-            else f"the store {dialect.place} has format {found} and this Luthier works with {version}. Open it once "
+            f"the store {dialect.place} has format {found} and this Luthier works with {version}. Open it once "
             "for writing, which upgrades it."
         )
     if found is None:

@@ -18,7 +18,8 @@ from timeit import default_timer
 from typing import Any
 
 ROWS, COLUMNS = 30, 4
-QUICK = {"n_estimators": 3, "iterations": 3, "max_iter": 20}
+TREES = {"iterations", "n_estimators", "num_boost_round", "num_trees"}
+QUICK = dict.fromkeys(TREES, 3) | {"max_iter": 20}
 """What makes a fit long says little of whether it is possible."""
 MEMORY = 4 << 30
 IDLE_SECONDS = 120.0
@@ -39,18 +40,29 @@ def answer(question: Mapping[str, Any]) -> dict[str, Any]:
     if not question["points"]:
         return {"values": values, "points": [], "error": None}
     X, y = made_data(question["task"], question["classes"])
-    quick = {name: value for name, value in QUICK.items() if name in base.get_params()}
-    if why := _failed(base, quick, X, y):
+    if why := _failed(base, _quick(base, {}), X, y):
         return {"values": values, "points": [], "error": why}
     points: list[str | None] = []
     for words, numbers in question["points"]:
         if default_timer() > ends:
             break
+        quick = _quick(base, {**words, **numbers})
         why = _failed(base, {**words, **numbers, **quick}, X, y)
         if why is not None and _failed(base, {**words, **quick}, X, y) is None:
             why = None  # with other numbers it goes, and these stand for many
         points.append(why)
     return {"values": values, "points": points, "error": None}
+
+
+def _quick(base: Any, point: Mapping[str, Any]) -> dict[str, Any]:
+    """What makes a fit of this estimator short."""
+    from luthier.estimators.params import signature
+
+    known = {*signature(base), *base.get_params()}
+    if known >= TREES:  # CatBoost has all of these names for one thing, and takes one of them
+        said = [name for name in (*point, *base.get_params()) if name in TREES]
+        known -= TREES - set(said[:1] or ["iterations"])
+    return {name: value for name, value in QUICK.items() if name in known}
 
 
 def made_data(task: str, classes: int) -> tuple[Any, Any]:
@@ -69,25 +81,32 @@ def made_data(task: str, classes: int) -> tuple[Any, Any]:
 
 def _refused(base: Any, params: Mapping[str, Any]) -> str | None:
     """What scikit-learn's own checks say against these values; they look at each by itself."""
+    from luthier.errors import LuthierError
     from luthier.estimators import set_params
 
     try:
-        check = getattr(set_params(base, params), "_validate_params", None)
-        if check is not None:
-            check()
+        made = set_params(base, params)
+        if hasattr(made, "_parameter_constraints"):  # some derive from scikit-learn's classes and have none
+            made._validate_params()
     except Exception as error:
-        return _sentence(error)
+        if isinstance(error, LuthierError) or type(error).__name__ == "InvalidParameterError":
+            return _sentence(error)
     return None
 
 
 def _failed(base: Any, params: Mapping[str, Any], X: Any, y: Any) -> str | None:
+    """Why no fit goes with these values, on any table."""
     from luthier.estimators import set_params
 
-    try:
-        set_params(base, params).fit(X, y)
-    except Exception as error:
-        return _sentence(error)
-    return None
+    why = None
+    for columns in (X.shape[1], 2):  # some go with few columns only
+        try:
+            set_params(base, params).fit(X[:, :columns], y)
+        except Exception as error:
+            why = why or _sentence(error)
+        else:
+            return None
+    return why
 
 
 def _sentence(error: Exception) -> str:
