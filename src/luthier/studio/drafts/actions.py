@@ -14,7 +14,7 @@ POINTS = 5
 
 
 def acted(draft: Draft, do: str) -> dict[str, str]:
-    """The fields after a button: `recommend`, `recommend:max_depth`, `reset`, `reset:max_depth`, `split:alpha`, `random:60`."""
+    """The fields after a button: `recommend`, `recommend:max_depth`, `reset`, `reset:max_depth`, `split:alpha`, `random:60`, `asha:60`."""
     fields = dict(draft.fields)
     action, _, about = do.partition(":")
     rows = [row for row in draft.rows if not about or row.name == about]
@@ -29,8 +29,8 @@ def acted(draft: Draft, do: str) -> dict[str, str]:
         case "split":
             for row in rows if about else ():
                 fields |= _split(row)
-        case "random" if about.isdecimal():
-            fields |= {"strategy": "random", "trials": about[:7]}
+        case "random" | "asha" if about.isdecimal():
+            fields |= {"strategy": action, "trials": about[:7]}
     return fields
 
 

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from luthier.errors import LuthierError
 from luthier.studio.drafts import views
 from luthier.studio.drafts.actions import acted, adapted
-from luthier.studio.drafts.cloning import draft_of
+from luthier.studio.drafts.cloning import draft_of, left_out
 from luthier.studio.drafts.draft import Draft, suggested
 from luthier.studio.drafts.filling import filled
 from luthier.studio.drafts.kept import Drawer
@@ -83,18 +83,20 @@ class Drafts:
             return see("/new")
         said = query.get("said", "")
         if fields is None and "from" in query:
-            fields = self._cloned(query["from"], query.get("trial", ""))
+            fields = self._cloned(
+                query["from"], query.get("trial", ""), query.get("without", ""), query.get("value", "")
+            )
             said = said or ("cloned" if "estimator" in fields else "cloned.not")
         if fields is None:
             fields = {name: query[name] for name in LINKED if name in query}
         draft = self._draft(fields)
         return self._page(request, draft, number or Drawer.name(), said=said)
 
-    def _cloned(self, name: str, trial: str) -> dict[str, str]:
+    def _cloned(self, name: str, trial: str, without: str, value: str) -> dict[str, str]:
         number = int(trial) if trial.isdecimal() and len(trial) < 10 else None
         failed = None if name in self._studio.shelf.names() else self._studio.works.given(name)
         given = draft_of(self._studio.shelf, name, number) if failed is None else failed
-        return filled(given, self._tables)
+        return filled(left_out(given, without, value) if without else given, self._tables)
 
     def _page(
         self,

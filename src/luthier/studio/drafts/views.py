@@ -304,12 +304,17 @@ def summary(draft: Draft, reckoned: Reckoning, home: Any) -> dict[str, Any]:
         "todo": [(place(at), problem.text) for at, problem in draft.problems.items()],
         "large": reckoned.large,
         "sure": "sure" in draft.fields,
-        "offers": [
-            (say("drafts.offer.random", n=n), f"random:{n}")
-            for n in (60, 20)
-            if reckoned.trials is None or reckoned.trials > n
-        ],
+        "offers": _offers(reckoned),
     }
+
+
+def _offers(reckoned: Reckoning) -> list[tuple[str, str]]:
+    """Smaller studies of the same, as buttons."""
+    if reckoned.trials is not None and reckoned.trials <= FEW_TRIALS:
+        return [(say("drafts.offer.random", n=FEW_TRIALS // 3), f"random:{FEW_TRIALS // 3}")]
+    return [
+        (say(f"drafts.offer.{name}", n=FEW_TRIALS), f"{name}:{FEW_TRIALS}") for name in ("random", "asha")
+    ]
 
 
 def _notes(draft: Draft, reckoned: Reckoning) -> list[str]:

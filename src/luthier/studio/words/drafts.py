@@ -221,6 +221,7 @@ WORDS = {
     "drafts.sure": "Run anyway",
     "drafts.sure.first": "{why} Tick “Run anyway”, or take a smaller study.",
     "drafts.offer.random": "{n} random trials instead",
+    "drafts.offer.asha": "{n} trials by successive halving instead",
     "drafts.code": "As code",
     "drafts.code.python": "Copy as Python",
     "drafts.code.toml": "Copy as TOML",
