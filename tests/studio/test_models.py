@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 
 import luthier as lt
 from luthier.estimators import load_data
-from luthier.models import Keep, history_of
+from luthier.models import Keep, export_model, history_of
 from luthier.models.notes import note
 from luthier.models.registry import write_manifest
 from luthier.serving.deployments import Deployments
@@ -91,6 +91,32 @@ def upload(studio: Served, path: str, content: bytes, field: str = "file") -> An
         f"Content-Type: text/csv\r\n\r\n{content.decode()}\r\n--xx--\r\n"
     )
     return studio.post(path, body, content_type="multipart/form-data; boundary=xx")
+
+
+def send(studio: Served, path: str, content: bytes) -> tuple[int, str, str]:
+    """Upload a file of any bytes: status, where to go, text."""
+    head = b'--xx\r\nContent-Disposition: form-data; name="file"; filename="a.zip"\r\n\r\n'
+    headers = {
+        "authorization": f"Bearer {studio.token}",
+        "content-type": "multipart/form-data; boundary=xx",
+    }
+    connection = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=60)
+    connection.request("POST", path, head + content + b"\r\n--xx--\r\n", headers)
+    answer = connection.getresponse()
+    found = answer.status, answer.headers.get("location", ""), answer.read().decode()
+    connection.close()
+    return found
+
+
+def rezipped(content: bytes, change: Callable[[str, bytes], tuple[str, bytes] | None]) -> bytes:
+    """The archive with other files in it."""
+    made = BytesIO()
+    with zipfile.ZipFile(BytesIO(content)) as old, zipfile.ZipFile(made, "w") as new:
+        for entry in old.infolist():
+            kept = change(entry.filename, old.read(entry))
+            if kept is not None:
+                new.writestr(*kept)
+    return made.getvalue()
 
 
 def until(studio: Served, path: str, text: str, seconds: float = 60) -> str:
@@ -368,6 +394,61 @@ def test_a_trial_becomes_a_model_when_somebody_asks(there: Served, home: Path) -
     assert form(there, f"{page}/save").headers["location"] == "/models/iris/3"
 
 
+def test_a_bundle_from_elsewhere_is_used_once_somebody_kept_it(there: Served, home: Path) -> None:
+    content = export_model(home, "iris", home / "iris.zip", 1).read_bytes()
+
+    def renamed(name: str, text: bytes) -> tuple[str, bytes]:
+        return name, text.replace(b'"name": "iris"', b'"name": "rose"', 1) if name.endswith(
+            "model.json"
+        ) else text
+
+    status, page, _ = send(there, "/models/import", rezipped(content, renamed))
+    assert status == 303
+    said = words(there.get(page).text)
+    for text in (
+        "A model from elsewhere: rose",
+        "not made on this machine",
+        "numbers and arrays only",
+        "predict.py",
+    ):
+        assert text in said
+    assert there.call(page, token=there.viewer).status == 403
+    assert page in there.get("/models").text
+    assert not (home / "models/rose").exists()
+    assert form(there, f"{page}/keep").headers["location"] == "/models/rose/1"
+    assert "made here" in words(there.get("/models/rose/1").text)
+    assert there.get(page).status == 404
+    status, page, _ = send(there, "/models/import", content)
+    assert "exported on this machine" in there.get(page).text
+    assert form(there, f"{page}/keep").headers["location"] == ONE  # there it is already
+    status, page, _ = send(there, "/models/import", content)
+    assert form(there, f"{page}/drop").headers["location"] == "/models"
+    assert not list((home / "imports").iterdir())
+
+
+def test_what_is_no_bundle_is_not_even_put_aside(there: Served, home: Path) -> None:
+    content = export_model(home, "iris", home / "iris.zip", 1).read_bytes()
+    changes: dict[str, Callable[[str, bytes], tuple[str, bytes] | None]] = {
+        "does not have the hash": lambda n, t: (n, t[:-1] + b"x") if n.endswith(".skops") else (n, t),
+        "lacks model.skops": lambda n, t: None if n.endswith(".skops") else (n, t),
+        "has no model.json": lambda n, t: None if n.endswith("model.json") else (n, t),
+        "names that none of ours have": lambda n, t: (
+            ("iris-1/../../x", t) if n.endswith("predict.py") else (n, t)
+        ),
+        "cannot be kept": lambda n, t: (n, t.replace(b'"scores": {', b'"scores": 7, "x": {', 1)),
+        "is damaged": lambda n, t: (n, b"[]") if n.endswith("model.json") else (n, t),
+    }
+    for why, change in changes.items():
+        status, _, said = send(there, "/models/import", rezipped(content, change))
+        assert (status, why in said) == (422, True), (why, said)
+    assert send(there, "/models/import", b"nothing")[0] == 422
+    assert send(there, "/models/import", b"")[0] == 422
+    assert not list((home / "imports").iterdir())
+    for path in ("/models/imports/..", "/models/imports/0", "/models/imports/" + "0" * 16 + "x"):
+        assert there.get(path).status == 404
+        assert form(there, f"{path}/keep").status in (404, 422)
+
+
 # --- who may, and what is refused --------------------------------------------------------------
 
 
@@ -375,7 +456,12 @@ def test_who_may_only_look_changes_nothing_and_gets_no_model(there: Served, home
     before = (home / "models/iris/log.jsonl").read_bytes()
     for what in ("test", "try", "table", "note", "promote", "rollback", "delete", "deploy"):
         assert there.call(f"{ONE}/{what}", "POST", "", token=there.viewer).status == 403, what
-    for path in ("/models/serving/stop", "/models/serving/rollback"):
+    for path in (
+        "/models/serving/stop",
+        "/models/serving/rollback",
+        "/models/import",
+        "/models/imports/x/keep",
+    ):
         assert there.call(path, "POST", "", token=there.viewer).status == 403
     for what in ("bundle.zip", "model.skops", "predict.py", "curl.txt"):
         assert there.call(f"{ONE}/{what}", token=there.viewer).status == 403, what

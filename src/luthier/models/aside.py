@@ -40,11 +40,11 @@ class Aside:
         self._lock = threading.Lock()
         self._closed = False
 
-    def __call__(self, do: str, *, seconds: int = SECONDS, **asked: Any) -> Any:
-        """What `DOES[do]` answers to what is asked."""
+    def __call__(self, do: str, *, seconds: int = SECONDS, keys: bool = True, **asked: Any) -> Any:
+        """What `DOES[do]` answers to what is asked; without `keys` the process does not know ours."""
         with self._turn, tempfile.TemporaryDirectory(prefix="luthier-") as folder:
             said = Path(folder) / "said.json"
-            child = self._start(said, seconds)
+            child = self._start(said, seconds, keys)
             try:
                 _, stderr = child.communicate(json.dumps({"do": do, **asked}).encode(), timeout=seconds)
             except subprocess.TimeoutExpired:
@@ -63,18 +63,18 @@ class Aside:
             raise ModelError(answer["error"])
         return answer["said"]
 
-    def _start(self, said: Path, seconds: int) -> subprocess.Popen[bytes]:
+    def _start(self, said: Path, seconds: int, keys: bool) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._closed:
                 raise ModelError("the studio is being closed.")
-            keys = {name: os.environ[name] for name in KEYS if name in os.environ}
+            known = {name: os.environ[name] for name in KEYS if keys and name in os.environ}
             command = [sys.executable, "-P", "-W", "ignore", "-m", "luthier.models.aside"]
             child = subprocess.Popen(
                 [*command, str(said), str(MEMORY), str(seconds)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                env=environment() | keys,
+                env=environment() | known,
                 start_new_session=True,
             )
             self._running.add(child)
@@ -130,11 +130,33 @@ def types(home: str, name: str, version: int) -> list[str]:
     return types_in(content_of(show_model(home, name, version)))
 
 
+def types_of(file: str) -> list[str]:
+    """The same of the bytes in a file, whoever made them."""
+    from luthier.models.files import types_in
+
+    return types_in(Path(file).read_bytes())
+
+
+def label(file: str, to: str, classes: list[Any]) -> None:
+    """Give a classifier of an export, which knows only the numbers of its classes, its labels back."""
+    import numpy as np
+
+    from luthier.estimators.labels import Labelled
+    from luthier.models.files import dump, restore
+
+    inner = restore(Path(file).read_bytes(), "skops", what="the model of the bundle")
+    made = Labelled(inner)
+    made.classifier_, made.classes_ = inner, np.asarray(classes)
+    Path(to).write_bytes(dump(made, "skops"))
+
+
 DOES: Mapping[str, Callable[..., Any]] = {
     "test": test,
     "decide": decide,
     "export": export,
     "types": types,
+    "types_of": types_of,
+    "label": label,
 }
 
 

@@ -100,9 +100,31 @@ def save_model(
     return show_model(home, name, version)
 
 
+def adopt(
+    home: Path | str, manifest: Mapping[str, Any], content: bytes, *, clock: Clock | None = None
+) -> ModelVersion:
+    """Keep a model that was made elsewhere, as skops holds it, as the next version of its name, signed here from now on.
+
+    For what a person has decided to trust: nothing is loaded to find out. One that there is already is not kept twice. Raises ModelError.
+    """
+    name = str(manifest["name"])
+    folder = _folder(home, name)
+    written = {key: value for key, value in manifest.items() if key not in ("exported", "files", "version")}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with log.locked(folder):
+            files = {FILES["skops"]: content}
+            version = _add(folder, {**written, "serializer": "skops"}, files, clock or SystemClock())
+    except OSError as error:
+        raise ModelError(
+            f"the model cannot be written to {str(folder)!r}: {error.strerror or error}."
+        ) from error
+    return show_model(home, name, version)
+
+
 def _add(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes], clock: Clock) -> int:
     events = log.read(folder)
-    there = _made_from(folder, events, manifest["origin"])
+    there = _made_from(folder, events, manifest.get("origin"))
     if there is not None:
         return there
     _sweep(folder, events)
@@ -110,7 +132,7 @@ def _add(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes], 
     if champion is not None and not events:  # from before there was a log, or from elsewhere
         log.append(folder, Event("promoted", champion, about={"why": "it was the latest"}), clock)
     version = _write(folder, events, manifest, files)
-    log.append(folder, Event("saved", version, about={"origin": manifest["origin"]}), clock)
+    log.append(folder, Event("saved", version, about={"origin": manifest.get("origin")}), clock)
     if champion is None:
         log.append(folder, Event("promoted", version, about={"why": "there was no other"}), clock)
     return version

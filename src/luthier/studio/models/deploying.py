@@ -113,4 +113,4 @@ def _restarts(key: str, count: int, last: Any) -> list[str]:
 
 
 def _milliseconds(value: float | None) -> str:
-    return say("none") if value is None else f"{value:.3g} ms"
+    return "" if value is None else f"{value:.3g} ms"

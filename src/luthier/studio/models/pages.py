@@ -35,6 +35,8 @@ from luthier.studio.models import saving, views
 from luthier.studio.models.cabinet import Cabinet, Shown
 from luthier.studio.models.deploying import Deploying
 from luthier.studio.models.errands import Errands
+from luthier.studio.models.imports import MOST_BYTES as MOST_BUNDLE
+from luthier.studio.models.imports import Imports
 from luthier.studio.models.trying import Trying
 from luthier.studio.models.uploads import file_of
 from luthier.studio.web import form_of, get, may, numbers, post, report, see
@@ -56,6 +58,7 @@ class Models:
         self.trying = Trying(studio.shelf.home)
         self.errands = Errands()
         self.deploying = Deploying(studio.shelf.home)
+        self.imports = Imports(studio.shelf.home, self.aside)
         self._tables = Tables(Path.cwd())
         self._types: dict[str, list[str]] = {}
         self._supervising: asyncio.Task[None] | None = None
@@ -86,6 +89,10 @@ class Models:
             post(f"{one}/deploy", self.deploy),
             get(f"{one}/curl.txt", self.curl),
             post("/s/{study}/t/{number:int}/save", self.save),
+            post("/models/import", self.receive),
+            get("/models/imports/{key}", self.received),
+            post("/models/imports/{key}/keep", self.keep_received),
+            post("/models/imports/{key}/drop", self.drop_received),
             post("/models/serving/stop", self.stop_serving),
             post("/models/serving/rollback", self.roll_back_serving),
         ]
@@ -108,7 +115,7 @@ class Models:
 
     def board(self, request: Request) -> Response:
         said = WORDS.get(f"models.said.{request.query_params.get('said', '')}")
-        parts = {name: self._board(request, name) for name in ("serving", "board", "chart")}
+        parts = {name: self._board(request, name) for name in ("serving", "board", "chart", "imports")}
         listing = views.Listing.of(request.query_params)
         src = "/models/scores.json" + (f"?{urlencode({'score': listing.score})}" if listing.score else "")
         return self._studio.page(request, "models/board.html", {"said": said, "src": src, **parts})
@@ -121,6 +128,7 @@ class Models:
         place = self._studio.settings.place
         looks: dict[str, Callable[[], Mapping[str, Any]]] = {
             "board": lambda: self._lines(views.board(self.cabinet.all(), listing, place)),
+            "imports": lambda: {"waiting": self.imports.waiting()},
             "chart": lambda: views.chart(self.cabinet.all(), listing.score),
             "kept": lambda: views.not_kept(self._studio.shelf),
             "serving": self._serving,
@@ -143,6 +151,15 @@ class Models:
         except LuthierError:
             return None  # the panel says why
         return None if now is None else (now.model, now.version)
+
+    def _beginning(self, one: Shown) -> dict[str, Any]:
+        """What is shown of a version that is not deployed: that it is about to be, or why it could not."""
+        mine = [
+            errand
+            for errand in self.errands.now("deploy")
+            if errand[:2] == (one.model.name, one.model.version)
+        ]
+        return {"on": None, "previous": None, "errands": mine, "saving": []}
 
     def _serving(self) -> dict[str, Any]:
         return {
@@ -224,7 +241,7 @@ class Models:
             "serving": lambda one: (
                 self._serving()
                 if (one.model.name, one.model.version) == self._deployed()
-                else {"on": None, "previous": None, "errands": [], "saving": []}
+                else self._beginning(one)
             ),
             "scores": lambda one: (
                 views.scores(one)
@@ -408,7 +425,8 @@ class Models:
     async def try_table(self, request: Request) -> Response:
         name = request.path_params["name"]
         large = say("models.table.large", most="8 MB", name=name)
-        content = await file_of(request, "file", MOST_BYTES, large)
+        async with file_of(request, "file", MOST_BYTES, large) as file:
+            content = await file.read()
         try:
             one = await asyncio.to_thread(self._usable, request)
             key = await self.trying.table(one.model.name, one.model.version, content)
@@ -432,6 +450,39 @@ class Models:
             return "/models"
 
         return see(await asyncio.to_thread(begin))
+
+    async def receive(self, request: Request) -> Response:
+        """A bundle from elsewhere is put aside, to be looked at; nothing of it is used."""
+        large = say("models.import.large", most=f"{MOST_BUNDLE >> 20} MB")
+        async with file_of(request, "file", MOST_BUNDLE, large) as file:
+            try:
+                key = await asyncio.to_thread(self.imports.receive, file.file)
+            except LuthierError as error:
+                return self._studio.refuse(request.scope, 422, str(error))
+        return see(f"/models/imports/{key}")
+
+    def received(self, request: Request) -> Response:
+        """What a bundle says of itself."""
+        self._only_owner(request)
+        try:
+            found = self.imports.look(request.path_params["key"])
+        except LuthierError as error:
+            return self._studio.refuse(request.scope, 404, str(error))
+        return self._studio.page(request, "models/import.html", found)
+
+    async def keep_received(self, request: Request) -> Response:
+        await form_of(request)
+        return await self._with_received(request, self.imports.keep)
+
+    async def drop_received(self, request: Request) -> Response:
+        await form_of(request)
+        return await self._with_received(request, self.imports.drop)
+
+    async def _with_received(self, request: Request, do: Callable[[str], str]) -> Response:
+        try:
+            return see(await asyncio.to_thread(do, request.path_params["key"]))
+        except LuthierError as error:
+            return self._studio.refuse(request.scope, 422, str(error))
 
     async def deploy(self, request: Request) -> Response:
         form = await form_of(request)

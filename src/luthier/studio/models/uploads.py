@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -15,13 +16,14 @@ AROUND = 10_000
 """Bytes that a form may have around its file."""
 
 
-async def file_of(request: Request, field: str, most: int, large: str) -> bytes:
-    """The content of the file in that field. Raises HTTPException: 413, with the sentence `large`, as soon as it is known to be longer
-    than `most` bytes, 422 where there is none.
+@asynccontextmanager
+async def file_of(request: Request, field: str, most: int, large: str) -> AsyncIterator[UploadFile]:
+    """The file in that field; a large one is on the disk meanwhile. Raises HTTPException: 413, with the sentence `large`, as soon as it
+    is known to be longer than `most` bytes, 422 where there is none.
     """
     limit = most + AROUND
     length = request.headers.get("content-length", "")
-    if length.isdigit() and int(length) > limit:
+    if length.isdigit() and (len(length) > 18 or int(length) > limit):
         raise HTTPException(413, large)
 
     async def counted() -> AsyncGenerator[bytes, None]:
@@ -41,9 +43,8 @@ async def file_of(request: Request, field: str, most: int, large: str) -> bytes:
         found = form.get(field)
         if not isinstance(found, UploadFile) or not found.filename:
             raise HTTPException(422, say("models.table.none"))
-        content = await found.read(most + 1)
-        if len(content) > most:
+        if (found.size or 0) > most:
             raise HTTPException(413, large)
-        return content
+        yield found
     finally:
         await form.close()
