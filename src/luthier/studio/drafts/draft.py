@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from luthier.errors import DataError, InvalidSpace, InvalidStudy, LuthierError, UnknownName
+from luthier.errors import DataError, InvalidSpace, LuthierError, UnknownName
 from luthier.estimators import Description, Hyperparameter
 from luthier.estimators.domain import domain_text
 from luthier.estimators.params import as_scalar
@@ -24,6 +24,7 @@ from luthier.studio.drafts.tables import LAST, Table, Tables, Task, task_of
 from luthier.studio.drafts.values import Typed
 from luthier.studio.words import say
 from luthier.studyfile import space_given
+from luthier.summary import plural
 
 MODES = ("single", "multiple", "range")
 VALIDATIONS = ("folds", "share", "groups", "time")
@@ -519,6 +520,10 @@ class _Reading:
         points = None if space is None else size(space)
         if chosen.name == "grid" and space is not None and points is None:
             self._wrong("strategy", say("drafts.grid.endless", names=", ".join(continuous(space))))
+        if chosen.name == "grid" and points is not None and points > MOST_TRIALS:
+            self._wrong(
+                "strategy", say("drafts.grid.large", n=plural(points, "combination"), most=f"{MOST_TRIALS:,}")
+            )
         whole = chosen.name == "auto" and points is not None and points <= WHOLE_GRID
         self.given["algorithm"] = "grid" if whole else chosen.algorithm
         if chosen.deepens:
@@ -700,6 +705,3 @@ def _ordered(given: list[Scalar], recommended: Parameter | None) -> Choice:
 
 def _cut(text: str) -> str:
     return repr(text if len(text) <= 60 else f"{text[:59]}…")
-
-
-__all__ = ["DEFAULTS", "Draft", "Fields", "InvalidStudy", "Problem", "Row"]

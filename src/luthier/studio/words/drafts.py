@@ -165,6 +165,7 @@ WORDS = {
     "drafts.strategy.asha.how": "the same without rounds: no worker waits for another",
     "drafts.strategy.own": "of an installed package",
     "drafts.grid.endless": "A grid needs points, and there is no end of values in {names}. Split the range into points, give it a step, or choose another strategy.",
+    "drafts.grid.large": "That is {n}, and a grid has {most} at most. Give ranges a step, or choose another strategy.",
     "drafts.split": "Split {name} into 5 points",
     "drafts.rows": "Rows to begin with",
     "drafts.rows.how": "the share of the rows that the first fits see",
