@@ -334,3 +334,17 @@ def test_a_study_file_knows_what_its_validation_is(tmp_path: Path) -> None:
     study = read(tmp_path / "a.toml")
     assert isinstance(study, StudyFile)
     assert study.cv == Validation(folds=5, shuffle=False)
+
+
+def test_what_is_left_open_is_not_written() -> None:
+    given = {
+        **TREE,
+        "target": None,
+        "cv": {"folds": 5, "groups": None},
+        "budget": {"trials": None, "seconds": 5},
+        "models": {"best": None},
+    }
+    text = to_toml(given)
+    assert "none" not in text
+    assert from_given(tomllib.loads(text), HERE) == from_given(given, HERE)
+    assert from_given(given, HERE).cv == 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from luthier.studio.drafts.counting import combinations
 from luthier.studio.drafts.measuring import measured
 from luthier.studio.looking import Shelf
 from luthier.studyfile import from_given, keep, space_given, to_toml
-from tests.studio.conftest import Book
+from tests.studio.conftest import Book, Served
 
 LOGISTIC = "sklearn.linear_model:LogisticRegression"
 TREE = "sklearn.tree:DecisionTreeClassifier"
@@ -292,3 +293,19 @@ def test_a_study_that_could_not_be_started_is_set_up_again_under_its_name(book: 
     shelf = Shelf(str(place))
     assert draft_of(shelf, "lost")["name"] == "lost"
     shelf.close()
+
+
+def test_a_study_that_runs_says_how_long_it_still_takes(
+    book: Book, place: Path, serve: Callable[..., Served]
+) -> None:
+    name = book.study(about={"folds": 5})
+    for _ in range(3):
+        book.trial(name, 0.5)
+    studio = serve()
+    assert estimate.left(studio.opened.studio.shelf.study(name)) is None, "nobody works on it"
+    book.store.begin(name, "me/1/2/3")
+    book.trial(name, None)
+    found = estimate.left(studio.opened.studio.shelf.study(name))
+    assert found is not None
+    assert 0 <= found[0] <= found[1] < 97
+    assert " left" in studio.get(f"/s/{name}").text

@@ -25,6 +25,7 @@ from luthier.serving.door import Keys
 from luthier.studio import views
 from luthier.studio.compare import Compare
 from luthier.studio.drafts import counting
+from luthier.studio.drafts.estimate import left
 from luthier.studio.drafts.pages import Drafts
 from luthier.studio.explore import Explore
 from luthier.studio.export.handlers import MENU, Export
@@ -40,6 +41,7 @@ from luthier.studio.watch import Watch
 from luthier.studio.web import Place, form_of, get, may, path_of, post, report, see
 from luthier.studio.words import SCRIPT, WORDS, say
 from luthier.studio.works import Works
+from luthier.summary import duration
 
 MONTH = 30 * 24 * 3600
 NAVIGATION = (Place("/", "studies"), Place("/new", "drafts.new"), Place("/models", "models"), Place("/settings", "settings"))
@@ -129,7 +131,7 @@ class Studio:
         base = path_of("s", shown.name)
 
         def look() -> dict[str, Any]:
-            about = views.head(self.shelf, shown) | self.works.stands(shown.name)
+            about = {**views.head(self.shelf, shown), **self.works.stands(shown.name), "left": _left(shown)}
             has_file = self.works.given(shown.name) is not None
             return {"study": shown.name, "base": base, "has_file": has_file, **about}
 
@@ -233,3 +235,9 @@ class Studio:
             self.refuse,
             settings.readonly,
         )
+
+
+def _left(shown: Shown) -> str | None:
+    """How long the study still takes, in words."""
+    found = left(shown)
+    return None if found is None else say("works.left", low=duration(found[0]), high=duration(found[1]))

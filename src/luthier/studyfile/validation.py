@@ -97,6 +97,7 @@ def validation_of(value: Any) -> int | Validation:
         return value
     if not isinstance(value, dict):
         raise InvalidStudy(f"cv is {say(value)}. Use {EXAMPLES}.")
+    value = {key: one for key, one in value.items() if one is not None}
     only("cv.", value, [f.name for f in fields(Validation)])
     table = Table("cv.", value)
     found = Validation(

@@ -19,6 +19,9 @@ ORDER = (
 )  # fmt: skip
 SECTIONS = ("command", "metrics", "params", "space", "fidelity", "budget", "models", "files")
 """Tables with a heading of their own; others are written on one line."""
+VALUES = ("params", "space")
+MEANT = ("space", "models", "files")
+"""Sections that say something even where nothing is in them."""
 BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -31,9 +34,10 @@ def to_toml(given: Mapping[str, Any]) -> str:
     known = [key for key in ORDER if key in given]
     others = sorted(key for key in given if key not in ORDER and key not in SECTIONS)
     above = [key for key in [*known, *others] if not _section(key, given[key])]
-    parts = ["\n".join(f"{_key(key)} = {_value(given[key])}" for key in above if given[key] is not None)]
+    given = {key: _said(key, value) for key, value in given.items() if value is not None}
+    parts = ["\n".join(f"{_key(key)} = {_value(given[key])}" for key in above if key in given)]
     for key in SECTIONS:
-        if _section(key, given.get(key)) and (given[key] or key == "space"):
+        if _section(key, given.get(key)) and (given[key] or key in MEANT):
             lines = [f"{_key(name)} = {_value(_short(key, inner))}" for name, inner in given[key].items()]
             parts.append("\n".join([f"[{key}]", *lines]))
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -58,6 +62,13 @@ def absolute(given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     if isinstance(algorithm, dict) and isinstance(algorithm.get("schedule"), str):
         found["algorithm"] = {**algorithm, "schedule": str(folder / algorithm["schedule"])}
     return found
+
+
+def _said(key: str, value: Any) -> Any:
+    """A table without what it leaves open; None is a value of parameters only."""
+    if isinstance(value, Mapping) and key not in VALUES:
+        return {name: one for name, one in value.items() if one is not None}
+    return value
 
 
 def _section(key: str, value: Any) -> bool:

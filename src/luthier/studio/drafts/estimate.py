@@ -32,6 +32,8 @@ ROUGH = (0.7, 1.5)
 OVERHEAD_SECONDS = 0.02
 STARTING_SECONDS = (1.0, 8.0)
 """Until the first fit begins: a process for the study, and those of its workers, read the data and import the library."""
+SPREAD_OBSERVED = (0.8, 1.3)
+LATEST = 20
 FIRST = 3
 """After so many trials what they took is known better than from one fit."""
 
@@ -81,9 +83,19 @@ def observed(shown: Shown) -> Measured | None:
     if shown.counts[State.COMPLETED] < FIRST:
         return None
     folds = int(shown.spec.about.get("folds", 1))
-    trials = shown.trials([int(number) for number in shown.columns.finished[-50:]])
+    trials = shown.trials([int(number) for number in shown.columns.finished[-LATEST:]])
     times = [seconds for trial in trials if (seconds := trial.seconds) is not None]
     return Measured(median(times) / folds, None, folds, len(times)) if times else None
+
+
+def left(shown: Shown) -> tuple[float, float] | None:
+    """How many seconds a study that runs still takes, at least and at most; None where its trials do not tell."""
+    total, running = shown.spec.budget.trials, shown.counts[State.RUNNING]
+    found = observed(shown) if total is not None and running else None
+    if found is None or total is None or total <= shown.ended:
+        return None
+    seconds = (total - shown.ended) * found.fit_seconds * found.folds / running
+    return SPREAD_OBSERVED[0] * seconds, SPREAD_OBSERVED[1] * seconds
 
 
 def spread(estimator: str, params: Mapping[str, Any], space: Space) -> tuple[float, float]:
@@ -103,7 +115,7 @@ def estimate(
     """Seconds that so many fits take, at least and at most. `spread` is left out where trials were observed."""
     beside = max(1, min(workers, cores()))
     if measured.of_trials:
-        spread = (0.8, 1.3)
+        spread = SPREAD_OBSERVED
     trials = -(-fits // measured.folds)
     each = fits * measured.fit_seconds / beside
     rest = trials * OVERHEAD_SECONDS

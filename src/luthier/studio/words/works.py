@@ -26,6 +26,7 @@ WORDS = {
     "estimate.long": "One fit at the defaults takes more than {seconds} s, so it was given up. The study will take long: use fewer rows, "
     "a smaller model, or a limit of time.",
     "estimate.died": "The fit ended without a word, as if it was killed; it may have needed more memory than there is.",
+    "works.left": "{low} to {high} left",
     "said.resumed": "A process was started that goes on with it.",
     "said.resumed.not": "It cannot be gone on with from here. Run the same command or script again.",
     "said.retried.resumed": "They are tried again: a process was started that goes on with the study.",
