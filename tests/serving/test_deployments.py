@@ -35,6 +35,16 @@ def place(tmp_path: Path) -> Iterator[Path]:
         Deployments(tmp_path).stop()
 
 
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home with a model that is deployed, for tests that leave it so; its process may be on its way up."""
+    place = tmp_path_factory.mktemp("deployed")
+    keep(place)
+    Deployments(place).deploy("fruit")
+    yield place
+    Deployments(place).stop()
+
+
 def pid_of(place: Path) -> int:
     return int(json.loads((place / "serving" / "deployment.json").read_text())["process"].split("/")[1])
 
@@ -107,44 +117,41 @@ def test_a_model_is_deployed_replaced_rolled_back_and_stopped(place: Path) -> No
     assert [(e.what, e.version) for e in history_of(place, "fruit") if "deploy" in e.what] == told
     assert [model.champion for model in list_models(place)] == [True, False]  # which is another matter
 
-
-def test_what_was_stopped_or_deleted_and_what_comes_back(place: Path) -> None:
-    mine = Deployments(place)
-    mine.deploy("fruit", 2)
-    mine.stop()
-    assert mine.previous() == ("fruit", 2)
-    delete_model(place, "fruit", 2)
+    assert mine.previous() == ("fruit", 1)  # what was stopped can come back, unless it is deleted
+    delete_model(place, "fruit", 1, force=True)
     assert mine.previous() is None
     with pytest.raises(ModelError, match="that is still there"):
         mine.roll_back()
-    with pytest.raises(ModelError, match="no version 2"):
-        mine.deploy("fruit", 2)
+    with pytest.raises(ModelError, match="no version 1"):
+        mine.deploy("fruit", 1)
 
 
-def test_what_cannot_be_loaded_leaves_what_is_served_as_it_is(place: Path) -> None:
-    mine = Deployments(place)
-    mine.deploy("fruit")
-    pid = pid_of(place)
-    (place / "models" / "fruit" / "2" / "model.skops").write_bytes(b"else")
+def test_what_cannot_be_loaded_leaves_what_is_served_as_it_is(deployed: Path) -> None:
+    mine = Deployments(deployed)
+    healthy(mine)
+    pid = pid_of(deployed)
+    damaged = keep(deployed, 1)
+    (damaged.path / "model.skops").write_bytes(b"else")
     with pytest.raises(
         ModelError, match=r"version 2 of model 'fruit' is not deployed: .* has changed since it was saved"
     ):
         mine.deploy("fruit", 2)
-    assert (ask(mine), pid_of(place), mine.previous()) == (("fruit", 1), pid, None)
+    assert (ask(mine), pid_of(deployed), mine.previous()) == (("fruit", 1), pid, None)
 
 
-def test_a_killed_process_is_started_again_and_that_is_said(place: Path) -> None:
-    mine = Deployments(place)
-    port = mine.deploy("fruit").port
+def test_a_killed_process_is_started_again_and_that_is_said(deployed: Path) -> None:
+    mine = Deployments(deployed)
+    state = healthy(mine)
+    before, port = state.restarts, state.port
     assert mine.supervise() is None
-    os.kill(pid_of(place), signal.SIGKILL)
+    os.kill(pid_of(deployed), signal.SIGKILL)
     wait_for(lambda: not mine.state().alive)  # type: ignore[union-attr]
     assert mine.state().status == "down"  # type: ignore[union-attr]
     said = mine.supervise()
     assert said is not None
     assert "was ended by SIGKILL; it is started again" in said
     state = healthy(mine)
-    assert (state.restarts, state.port, ask(mine)) == (1, port, ("fruit", 1))
+    assert (state.restarts, state.port, ask(mine)) == (before + 1, port, ("fruit", 1))
     assert state.last_restart is not None
     assert "SIGKILL" in state.last_restart["why"]
     assert "SIGKILL" in str(state.last_error)
@@ -173,14 +180,14 @@ input()
     assert healthy(later).version == 2
 
 
-def test_a_process_that_dies_again_and_again_is_started_less_and_less_often(place: Path) -> None:
-    clock = VirtualClock(1_000_000)
-    mine = Deployments(place, clock=clock)
-    mine.deploy("fruit")
+def test_a_process_that_dies_again_and_again_is_started_less_and_less_often(deployed: Path) -> None:
+    clock = VirtualClock(time.time() + 1000)
+    mine = Deployments(deployed, clock=clock)
+    mine.supervise()  # it was steady
     began = []
     while len(began) < 4:
         with suppress(ProcessLookupError):
-            os.kill(pid_of(place), signal.SIGKILL)
+            os.kill(pid_of(deployed), signal.SIGKILL)
         wait_for(lambda: not mine.state().alive)  # type: ignore[union-attr]
         if mine.supervise() is not None:
             began.append(clock.now())
@@ -189,44 +196,38 @@ def test_a_process_that_dies_again_and_again_is_started_less_and_less_often(plac
     assert pauses == [1.0, 2.0, 4.0]
 
 
-def test_a_number_that_went_to_another_process_is_not_taken_for_ours(place: Path) -> None:
-    mine = Deployments(place)
-    mine.deploy("fruit")
-    path = place / "serving" / "deployment.json"
-    said = json.loads(path.read_text())
-    real = said["process"]
-    machine, _, started, serial = real.split("/")
-    said["process"] = f"{machine}/{os.getpid()}/{started}0/{serial}"
-    path.write_text(json.dumps(said))
+def test_a_number_that_went_to_another_process_is_not_taken_for_ours(deployed: Path) -> None:
+    mine = Deployments(deployed)
+    path = deployed / "serving" / "deployment.json"
+    real = path.read_text()
+    said = json.loads(real)
+    machine, _, started, serial = said["process"].split("/")
+    path.write_text(json.dumps({**said, "process": f"{machine}/{os.getpid()}/{started}0/{serial}"}))
     state = mine.state()
     assert state is not None
     assert not state.alive
-    mine.stop()  # would have ended this very test
-    os.kill(int(real.split("/")[1]), signal.SIGTERM)
-    wait_for(lambda: is_gone(real))
-    mine._reap(real)
+    mine._end(mine._read())  # would have ended this very test
+    path.write_text(real)
 
 
-def test_two_studios_of_one_home_do_not_fight(place: Path) -> None:
-    mine, theirs = Deployments(place), Deployments(place)
-    mine.deploy("fruit")
+def test_two_studios_of_one_home_do_not_fight(deployed: Path) -> None:
+    mine, theirs = Deployments(deployed), Deployments(deployed)
     with mine._locked():
         assert theirs.supervise() is None
-    os.kill(pid_of(place), signal.SIGKILL)
+    os.kill(pid_of(deployed), signal.SIGKILL)
     wait_for(lambda: not mine.state().alive)  # type: ignore[union-attr]
     assert [found is None for found in (mine.supervise(), theirs.supervise())] == [False, True]
 
 
-def test_nobody_else_can_read_the_token_or_the_log(place: Path) -> None:
-    mine = Deployments(place)
-    mine.deploy("fruit")
-    assert stat.S_IMODE((place / "serving").stat().st_mode) == 0o700
+def test_nobody_else_can_read_the_token_or_the_log(deployed: Path) -> None:
+    mine = Deployments(deployed)
+    assert stat.S_IMODE((deployed / "serving").stat().st_mode) == 0o700
     for name in ("token", "log", "deployment.json"):
-        assert stat.S_IMODE((place / "serving" / name).stat().st_mode) == 0o600
+        assert stat.S_IMODE((deployed / "serving" / name).stat().st_mode) == 0o600
     assert len(mine.token()) >= 40
-    arguments = Path(f"/proc/{pid_of(place)}/cmdline").read_bytes().decode()
+    arguments = Path(f"/proc/{pid_of(deployed)}/cmdline").read_bytes().decode()
     assert mine.token() not in arguments
-    assert mine.token() not in (place / "serving" / "log").read_text()
+    assert mine.token() not in (deployed / "serving" / "log").read_text()
 
 
 def test_a_damaged_file_says_what_to_do(place: Path) -> None:

@@ -300,6 +300,16 @@ def test_beyond_this_machine_it_asks_for_a_token_of_ones_own(home: Path) -> None
         open_server(kept(home, "fruit"), Door("0.0.0.0"))
 
 
+def test_a_certificate_that_is_none_is_said_before_anything_begins(tmp_path: Path) -> None:
+    (tmp_path / "cert").write_text("none")
+    with pytest.raises(InvalidStudy, match="belong together"):
+        Door(cert=tmp_path / "cert").check()
+    with pytest.raises(InvalidStudy, match="cannot be used"):
+        Door(cert=tmp_path / "cert", key=tmp_path / "cert").check()
+    with pytest.raises(InvalidStudy, match="No such file"):
+        Door(cert=tmp_path / "gone", key=tmp_path / "cert").check()
+
+
 SCALARS = (
     st.none()
     | st.booleans()
@@ -380,6 +390,10 @@ def until(true: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
+def until_well(served: Served) -> None:
+    until(lambda: served.call("/healthz", token=None).status == 200)
+
+
 def test_a_killed_process_is_started_again_and_says_so(served: Served) -> None:
     before = served.get("/metrics").json
     pid = pid_of(served)
@@ -393,7 +407,8 @@ def test_a_killed_process_is_started_again_and_says_so(served: Served) -> None:
     assert answers[0].status == 503
     assert "died while it was asked (killed (SIGKILL)" in answers[0].error
     assert answers[0].headers["retry-after"] == "5"
-    assert served.predict(ROW).status == 200  # waits for the new one
+    until_well(served)
+    assert served.predict(ROW).status == 200
     assert pid_of(served) != pid
     health = served.call("/healthz", token=None).json
     assert health["restarts"] == before["restarts"] + 1
@@ -409,6 +424,7 @@ def test_a_prediction_that_takes_too_long_is_ended(served: Served, monkeypatch: 
     answer = served.predict(ROW)
     assert (answer.status, "took longer than 0.3 s" in answer.error) == (503, True)
     monkeypatch.undo()
+    until_well(served)
     assert served.predict(ROW).status == 200
     assert "longer" in served.call("/healthz", token=None).json["last_restart"]["why"]
 
@@ -428,6 +444,7 @@ def test_what_takes_too_much_memory_says_so(serve: Callable[..., Served], tmp_pa
     answer = served.predict(*[row] * 10_000)
     assert answer.status == 503
     assert "more than the 3.0 GiB of memory" in answer.error
+    until_well(served)
     assert served.predict(row).json == one
     assert served.get("/healthz").json["last_restart"]["why"] == "out of memory"
 

@@ -216,7 +216,7 @@ class Deployments:
                     self._write(replace(kept, pauses=0))
                 return None
             pause = min(FIRST_PAUSE * 2**kept.pauses, LONGEST_PAUSE)
-            if kept.pauses and now - kept.began < pause:
+            if kept.pauses and 0 <= now - kept.began < pause:  # a clock that was set back stops nothing
                 return None
             return self._restart(kept, now)
         return None
@@ -311,7 +311,10 @@ class Deployments:
 
     def _end(self, kept: _Kept) -> None:
         """End the process of a deployment; at once, if it does not end in order."""
-        if kept.process is None or is_gone(kept.process):
+        if kept.process is None:
+            return
+        if is_gone(kept.process):
+            self._reap(kept.process)
             return
         pid = int(kept.process.split("/")[1])
         for kind, seconds in ((signal.SIGTERM, END_SECONDS), (signal.SIGKILL, 5)):
