@@ -69,7 +69,7 @@ class Imports:
             "key": key,
             "name": source.name,
             "version": source.version,
-            "ours": _is_ours(self._path(key)),
+            "ours": shown.model.signed,
             "line": views.line(shown),
             "lineage": views.lineage(shown, ())["steps"],
             "inputs": views.inputs(shown),
@@ -122,7 +122,9 @@ class Imports:
         if not path.is_file():
             raise ModelError(say("models.import.gone"))
         source = bundle(path, trust=True)
-        model = ModelVersion(source.name, source.version, path, source.manifest)
+        model = ModelVersion(
+            source.name, source.version, path, source.manifest, signed=source.manifest == _ours(path)
+        )
         shown = Shown(model, (), path.stat().st_size, None)
         try:
             for look in (views.line, views.scores, views.inputs, views.fields, views.card, views.since):
@@ -143,12 +145,12 @@ class Imports:
         return self._folder / f"{key}.zip"
 
 
-def _is_ours(path: Path) -> bool:
+def _ours(path: Path) -> Any:
+    """The manifest, if the bundle was exported with the key of this machine."""
     try:
-        bundle(path)
+        return bundle(path).manifest
     except ModelError:
-        return False
-    return True
+        return None
 
 
 def _sizes(path: Path) -> list[tuple[str, int]]:

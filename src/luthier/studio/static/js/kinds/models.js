@@ -10,7 +10,7 @@ export function draw(data, { axis, frame, token, say, short }) {
     value: [dot.at, value],
     dot,
     test,
-    symbolSize: dot.champion && !test ? 13 : 8,
+    symbolSize: test ? [14, 3] : dot.champion ? 13 : 8,
     itemStyle: dot.champion && !test ? { borderColor: token("--ink"), borderWidth: 2 } : undefined,
   });
   const series = names.map((name, i) => ({
@@ -25,7 +25,7 @@ export function draw(data, { axis, frame, token, say, short }) {
     series.push({
       name: say("models.chart.test"),
       type: "scatter",
-      symbol: "path://M0,4H10V6H0z",
+      symbol: "rect",
       itemStyle: { color: token("--ink") },
       data: tested.map((dot) => point(dot, dot.test, true)),
     });
