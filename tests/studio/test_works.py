@@ -265,3 +265,9 @@ def test_deleting_a_study_takes_its_file_and_log_along(book: Book, place: Path) 
     (kept_path(place.parent, name).parent / "studio.log").touch()
     delete_study(name, str(place))
     assert not kept_path(place.parent, name).parent.exists()
+
+
+def test_a_folder_that_cannot_be_written_to_is_said_in_a_sentence(works: Works, place: Path) -> None:
+    (place.parent / "work").write_text("in the way")
+    with pytest.raises(InvalidStudy, match="cannot be started"):
+        works.start("x", GRID)

@@ -22,6 +22,7 @@ from luthier.errors import InvalidStudy, LuthierError, StudyNotFound
 from luthier.files import folder_of
 from luthier.store.url import VARIABLE, place
 from luthier.studio.looking import Shelf
+from luthier.studio.views import stands
 from luthier.studio.words import say
 from luthier.study import Budget
 from luthier.studyfile import absolute, from_given, keep, kept, kept_path
@@ -88,41 +89,37 @@ class Works:
             shown = self._shelf.study(name)
         except StudyNotFound:
             return False
-        from luthier.studio.views import stands
-
         return stands(shown).word in GOES_ON and not self.working(name) and self.given(name) is not None
 
     def _spawn(self, name: str, given: Mapping[str, Any]) -> None:
-        folder = self._folder(name)
-        folder.mkdir(parents=True, exist_ok=True)
-        with self._looking:
-            lock = _held(folder)
-        if lock is None:
-            raise InvalidStudy(say("works.busy", name=name))
+        file = kept_path(self._shelf.home, name).absolute()
         try:
-            keep(self._shelf.home, name, given)
-            with (folder / LOG).open("wb") as log:
-                process = subprocess.Popen(
-                    [
-                        sys.executable,
-                        "-m",
-                        "luthier",
-                        "run",
-                        str(kept_path(self._shelf.home, name).absolute()),
-                        f"--name={name}",
-                        "--no-progress",
-                    ],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=[lock],
-                    start_new_session=True,
-                    # The store goes by the environment: its address may hold a password, and command lines are for all to see.
-                    env=os.environ | {VARIABLE: self._store(), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
-                )
-        finally:
-            os.close(lock)  # the process has one of its own
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with self._looking:
+                lock = _lock(file.parent)
+            if lock is None:
+                raise InvalidStudy(say("works.busy", name=name))
+            try:
+                keep(self._shelf.home, name, given)
+                process = self._run(name, file, lock)
+            finally:
+                os.close(lock)  # the process has one of its own
+        except OSError as error:
+            raise InvalidStudy(say("works.disk", name=name, error=error)) from error
         threading.Thread(target=process.wait, daemon=True).start()  # so that no zombie is left of it
+
+    def _run(self, name: str, file: Path, lock: int) -> subprocess.Popen[bytes]:
+        with (file.parent / LOG).open("wb") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "luthier", "run", str(file), f"--name={name}", "--no-progress"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                pass_fds=[lock],
+                start_new_session=True,
+                # The store goes by the environment: its address may hold a password, and command lines are for all to see.
+                env=os.environ | {VARIABLE: self._store(), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
+            )
 
     def _store(self) -> str:
         return self._shelf.url or os.environ.get(VARIABLE) or place(None)
@@ -139,14 +136,8 @@ class Works:
 
     def alive(self, name: str) -> bool:
         """Whether there is a process that a studio started for this study."""
-        folder = self._folder(name)
-        if not (folder / LOCK).exists():
-            return False
         with self._looking:
-            lock = _held(folder)
-            if lock is not None:
-                os.close(lock)
-        return lock is None
+            return _is_locked(self._folder(name))
 
     def _active(self, name: str) -> bool:
         try:
@@ -227,8 +218,8 @@ def _check_name(name: str) -> None:
         raise InvalidStudy(say("works.name", name=name[:40], most=LONGEST_NAME))
 
 
-def _held(folder: Path) -> int | None:
-    """The lock of a study, as a file that is open; None where a process has it."""
+def _lock(folder: Path) -> int | None:
+    """The lock of a study, taken, as a file that is open; None where a process has it."""
     import fcntl
 
     lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
@@ -238,3 +229,20 @@ def _held(folder: Path) -> int | None:
         os.close(lock)
         return None
     return lock
+
+
+def _is_locked(folder: Path) -> bool:
+    """Whether a process has the lock of a study."""
+    import fcntl
+
+    try:
+        lock = os.open(folder / LOCK, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False

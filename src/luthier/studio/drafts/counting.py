@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from timeit import default_timer
 from typing import Any, Literal
 
-from luthier.space import Choice, Const, Float, Int, Parameter, Points, Scalar, Space, When, same
+from luthier.space import Choice, Const, Float, Int, Parameter, Points, Scalar, Space, same
 from luthier.space.codec import space_to_json
 
 Task = Literal["classification", "regression"]
@@ -187,15 +187,11 @@ def _points(space: Space, kinds: Mapping[str, Sequence[Sequence[Scalar]]]) -> li
     if any(not groups for groups in kinds.values()):
         return []  # every value of it is refused
     some: dict[str, Any] = {
-        name: Choice([group[0] for group in groups], when=tuple(_when(space, name)))
+        name: Choice([group[0] for group in groups], when=space.conditions(name))
         for name, groups in kinds.items()
     }
     points = Points(Space(some))
     return None if points.size > MOST_TRIED else list(points)
-
-
-def _when(space: Space, name: str) -> Iterator[When]:
-    yield from space.conditions(name)
 
 
 def _parted(point: Point, kinds: Mapping[str, Sequence[Sequence[Scalar]]]) -> tuple[Point, Point]:

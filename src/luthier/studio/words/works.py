@@ -8,6 +8,7 @@ WORDS = {
     "{most} letters, fewer where they are not of the Latin alphabet.",
     "works.code": "A study that has {what!r} runs code that you wrote, which the studio does not start. Use `luthier run` with the study file.",
     "works.busy": "A process works on study {name!r} already.",
+    "works.disk": "Study {name!r} cannot be started: {error}. Look whether the disk is full, and whose the folder beside the store is.",
     "works.cannot": "Study {name!r} cannot be gone on with from here: it is complete, somebody works on it, or it was not started from a "
     "study file. Run the same command or script again.",
     "works.ended": "Its process ended: {why}",
