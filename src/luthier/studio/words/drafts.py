@@ -97,7 +97,7 @@ WORDS = {
     "drafts.filter.nothing": "No hyperparameter is called that.",
     "drafts.changed": "Only changed",
     "drafts.rest": "{more} at their default",
-    "drafts.lists": "A list may be pasted: 5, 7, 9. 1..9/2 counts in steps of 2, 50..400x2 doubles. None, True, 0.1 and sqrt are what they look like; \"None\" in quotes is text.",
+    "drafts.lists": 'A list may be pasted: 5, 7, 9. 1..9/2 counts in steps of 2, 50..400x2 doubles. None, True, 0.1 and sqrt are what they look like; "None" in quotes is text.',
     "drafts.value.refused": "{name} cannot be {value}: it takes {allowed}.",
     "drafts.value.empty": "Give the values of {name} to try, as in 5, 7, 9.",
     "drafts.value.many": "That is more than {most} values. Give fewer, or a Range.",
