@@ -23,7 +23,7 @@ from luthier.studio.models import views
 from luthier.studio.models.cabinet import Shown
 from luthier.studio.words import say
 
-MOST_BYTES = 256 << 20
+MOST_BYTES = 40 << 20
 MOST_WAITING = 20
 KEY = re.compile(r"[0-9a-f]{16}x")
 """Ends in a letter, so that it is no number of a version."""

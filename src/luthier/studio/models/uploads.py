@@ -8,12 +8,16 @@ from contextlib import asynccontextmanager
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from luthier.studio.words import say
 
 AROUND = 10_000
 """Bytes that a form may have around its file."""
+
+
+class _TooLong(MultiPartException):
+    """Of this kind, since for those the parser closes what it has begun to keep."""
 
 
 @asynccontextmanager
@@ -28,15 +32,20 @@ async def file_of(request: Request, field: str, most: int, large: str) -> AsyncI
 
     async def counted() -> AsyncGenerator[bytes, None]:
         read = 0
-        async for part in request.stream():
-            read += len(part)
-            if read > limit:
-                raise HTTPException(413, large)
-            yield part
+        try:
+            async for part in request.stream():
+                read += len(part)
+                if read > limit:
+                    raise _TooLong("too long")
+                yield part
+        except ClientDisconnect:
+            raise MultiPartException("the browser went away") from None
 
     parser = MultiPartParser(request.headers, counted(), max_files=1, max_fields=10, max_part_size=AROUND)
     try:
         form = await parser.parse()
+    except _TooLong:
+        raise HTTPException(413, large) from None
     except (MultiPartException, KeyError, AssertionError):
         raise HTTPException(422, say("models.table.none")) from None
     try:

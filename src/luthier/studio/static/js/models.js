@@ -8,6 +8,8 @@ document.addEventListener("click", async (event) => {
   const { copy, copyFrom } = button.dataset;
   const text = copyFrom ? await (await fetch(copyFrom, { cache: "no-store" })).text() : document.getElementById(copy).textContent;
   await put(text);
+  // For who has no clipboard; what is live on the page takes the token away again.
+  if (copyFrom) document.getElementById("curl-command").textContent = text;
   const before = button.textContent;
   button.textContent = say("models.copied");
   document.getElementById("aloud").textContent = say("models.copied");
