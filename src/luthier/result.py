@@ -294,6 +294,11 @@ class _Cells:
 def _rivals(study: Judged) -> tuple[list[Trial], Splits]:
     """The trials with all folds, the best first, and the splits."""
     rivals, packed = contenders(study.history), study.facts.get("splits")
+    if study.spec.about.get("folds") == 1:
+        raise LuthierError(
+            f"study {study.spec.name!r} was scored on one split, and from that nobody can tell how much of the best score is luck. "
+            "Use several folds (cv=5), or lock rows away (holdout=0.2) and look at them once."
+        )
     if not rivals or packed is None:
         raise LuthierError(
             f"study {study.spec.name!r} has no trial with all folds of a cross-validation yet, so there is no result to be honest about."

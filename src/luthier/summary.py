@@ -6,6 +6,7 @@ All of it is drawn from what the store holds, so that a study looks the same whi
 from __future__ import annotations
 
 import math
+import re
 import shlex
 import shutil
 import sys
@@ -445,7 +446,7 @@ def asked(about: Mapping[str, Any], objectives: Sequence[Objective]) -> str:
     if "estimator" in about:
         classes = f", {about['classes']} classes" if about.get("classes") else ""
         data = f"{about['data']} ({about['rows']:,} rows, {plural(about['columns'], 'column')}{classes})"
-        cv = str(about["cv"]).partition(",")[0]
+        cv = re.split("[,(]", str(about["cv"]))[0]
         return f"{about['estimator'].rpartition(':')[2]} on {data}, {cv}, {goal}"
     what = about.get("function", shortened(" ".join(about.get("command", "").split()), 100) or None)
     return goal if what is None else f"{what}, {goal}"

@@ -16,13 +16,14 @@ import pytest
 
 import luthier as lt
 from luthier.api import delete_study
-from luthier.errors import InvalidStudy
+from luthier.errors import InvalidStudy, LuthierError
 from luthier.files import folder_of
 from luthier.store.url import open_store
 from luthier.studio.looking import Shelf
 from luthier.studio.works import Works
 from luthier.study import State
 from luthier.studyfile import keep, kept, kept_path
+from luthier.summary import describe
 from tests.studio.conftest import Book, Served
 
 GRID = {
@@ -90,7 +91,10 @@ def test_a_study_that_is_started_runs_to_its_end_in_a_process_of_its_own(works: 
         works.start(name, GRID)
     study = lt.load(name, str(place))
     assert {trial.params["max_depth"] for trial in study.trials} == {1, 2, None}
-    assert "20%" in study.spec.about["cv"] or "test_size=0.2" in study.spec.about["cv"]
+    assert study.spec.about["cv"] == "20% of the rows kept back, stratified, drawn with seed 0"
+    assert "20% of the rows kept back" in str(describe(study))
+    with pytest.raises(LuthierError, match="one split"):
+        study.result()
     study.close()
 
 

@@ -105,7 +105,7 @@ def _splitter(cv: Any, rows: int, groups: Any, seed: int, classifier: bool) -> t
         words = f"{cv}-fold {kind}".rstrip(", ")
         return made(n_splits=int(cv), shuffle=True, random_state=seed), f"{words}, shuffled with seed {seed}"
     if hasattr(cv, "split"):
-        return cv, " ".join(repr(cv).split())
+        return cv, _in_words(cv)
     try:
         pairs = [(np.asarray(train), np.asarray(test)) for train, test in cv]
     except (TypeError, ValueError):
@@ -113,6 +113,21 @@ def _splitter(cv: Any, rows: int, groups: Any, seed: int, classifier: bool) -> t
             f"cv is {cv!r}. Give a number of folds such as 5, a splitter, or pairs of train and test indices."
         ) from None
     return _Pairs(pairs), f"{len(pairs)} given splits"
+
+
+def _in_words(cv: Any) -> str:
+    """A splitter as people say it: one that keeps a share of the rows back once, else its repr on one line."""
+    kinds = {"ShuffleSplit": "", "StratifiedShuffleSplit": "stratified, ", "GroupShuffleSplit": "by groups, "}
+    kind, share = kinds.get(type(cv).__name__), getattr(cv, "test_size", None)
+    seed = getattr(cv, "random_state", None)
+    if (
+        kind is None
+        or getattr(cv, "n_splits", 0) != 1
+        or not isinstance(share, float)
+        or not isinstance(seed, int)
+    ):
+        return " ".join(repr(cv).split())
+    return f"{100 * share:.4g}% of the rows kept back, {kind}drawn with seed {seed}"
 
 
 def overlap(splits: Sequence[tuple[Any, Any]]) -> float:
