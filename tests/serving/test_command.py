@@ -14,9 +14,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from sklearn.tree import DecisionTreeClassifier
 
 from luthier.cli.main import main
 from luthier.models import predict
+from luthier.serving.child import Model
 from tests.models.fruit import table
 
 
@@ -69,32 +71,22 @@ def test_a_file_goes_in_and_predictions_come_out(
     assert (code, said) == (0, f"Wrote 20 predictions of fruit, version 1, to {tmp_path / 'out.csv'}.\n")
     found = pd.read_csv(tmp_path / "out.csv")
     assert found["prediction"].tolist() == predict(home, "fruit", rows).values.tolist()
-    rows.loc[12, "size"] = None
+    rows.loc[4, "size"] = None
     rows.astype({"size": object}).fillna({"size": "large"}).to_csv(tmp_path / "in.csv", index=False)
     code, said = luthier("serve", exported, "--batch", tmp_path / "in.csv", tmp_path / "none.csv")
     assert code == 2
-    assert "row 13: 'size' is 'large', and the model reads a number there." in said
+    assert "row 5: 'size' is 'large', and the model reads a number there." in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
 
 
-def test_texts_that_a_spreadsheet_would_run_come_out_as_texts(tmp_path: Path) -> None:
-    from sklearn.tree import DecisionTreeClassifier
-
-    from luthier.models import save_model
-
+def test_texts_that_a_spreadsheet_would_run_come_out_as_texts() -> None:
     frame = pd.DataFrame({"a": [0.0, 1.0] * 4})
     labels = ["=HYPERLINK(1)", "+x"] * 4
-    tree = DecisionTreeClassifier().fit(frame, labels)
-    save_model(tmp_path, "tree", tree, meta={"task": "classification"}, data=frame)
-    (tmp_path / "in.csv").write_text("a\n0\n1\n")
-    code, _ = luthier(
-        "serve", "tree", "--store", tmp_path / "s.db", "--batch", tmp_path / "in.csv", tmp_path / "out.csv"
-    )
-    assert code == 0
-    assert [line.split(",")[0] for line in (tmp_path / "out.csv").read_text().splitlines()[1:]] == [
-        "'=HYPERLINK(1)",
-        "'+x",
-    ]
+    about = {"classes": labels[:2], "coded": False, "container": "frame", "inputs": [("a", "number")]}
+    model = Model(DecisionTreeClassifier().fit(frame, labels), about)
+    status, body = model.answer({"rows": 2, "others": [], "as": "csv"}, frame[:2].to_numpy().tobytes())
+    assert status == 200
+    assert [line.split(",")[0] for line in body.decode().splitlines()[1:]] == ["'=HYPERLINK(1)", "'+x"]
 
 
 def test_what_cannot_be_served_is_said_in_a_sentence(home: Path, tmp_path: Path) -> None:

@@ -41,18 +41,22 @@ def predict_file(source: Source, read: Path, write: Path) -> int:
 async def _predict(source: Source, lines: Any, out: Any) -> int:
     predictor = Predictor(source)
     done = 0
-    await predictor.start()
-    watching = asyncio.create_task(predictor.run())
+    watching: asyncio.Task[None] | None = None
     try:
         for table in _tables(Rows.of(source.manifest), lines):
+            if watching is None:  # a file that is none is refused before the model is loaded
+                await predictor.start()
+                watching = asyncio.create_task(predictor.run())
             status, body = await predictor.ask(table, "csv")
             if status != 200:
                 raise Refused(status, f"rows {done + 1:,} to {done + table.rows:,}: {_sentence(body)}")
             out.write(body if not done else body[body.index(b"\n") + 1 :])
             done += table.rows
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        if watching is not None:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+        await predictor.close()
     if not done:
         raise Refused(422, "there are no rows below the header.")
     return done
