@@ -153,7 +153,7 @@ def importance(fitted: Fitted) -> Panel:
     """Which share of the variance of the score each parameter explains by itself."""
     head = [say("explore.parameter"), say("explore.share"), say("explore.error")]
     if fitted.forest is None:
-        return Panel(fitted.why, {"empty": True}, head, states=fitted.state)
+        return Panel(fitted.why, {"empty": True}, head, state=fitted.state)
     shares = fitted.shares
     together = max(0.0, 1 - sum(item.share for item in shares))
     top = shares[0]
@@ -266,7 +266,7 @@ def contour(
     """What the model expects over two parameters, on average over the others, and the trials on top."""
     head = [say("explore.first"), say("explore.second"), say("explore.expected"), say("explore.sd")]
     if names is None or fitted.forest is None or fitted.history is None:
-        return Panel(fitted.why or say("explore.nopair"), {"empty": True}, head, states=fitted.state)
+        return Panel(fitted.why or say("explore.nopair"), {"empty": True}, head, state=fitted.state)
     try:
         found = contour_of(fitted.history, *names, forest=fitted.forest)
     except LuthierError as error:

@@ -28,7 +28,7 @@ class Panel:
     rows: Sequence[Sequence[Any]] = ()
     notes: Sequence[str] = ()
     trials: Sequence[int] = field(default=())
-    states: str = "fine"
+    state: str = "fine"
     """"fine", or "few" where there is too little to say anything."""
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +21,8 @@ BARS = 2_000
 """Up to so many trials in the window each is a bar."""
 STRIP = 240
 """The strip has so many pieces."""
+KEPT = 8
+"""So many studies are kept in memory."""
 LANES = 40
 """More lanes are drawn together, some at a time."""
 
@@ -46,18 +49,20 @@ class Timelines:
     """The latest spans of each study, as of a cursor."""
 
     _kept: dict[tuple[str, float], tuple[int, float, Spans]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, shown: Shown, now: float) -> Spans:
         """The spans of a study now; while nothing runs they are what they were."""
         key, cursor = (shown.name, shown.row.created), shown.columns.cursor
-        there = self._kept.get(key)
-        if there is not None and there[0] == cursor and (there[1] == now or not shown.counts[State.RUNNING]):
-            return there[2]
-        found = spans(shown, now)
-        self._kept[key] = (cursor, now, found)
-        while len(self._kept) > 8:
-            self._kept.pop(next(iter(self._kept)))
-        return found
+        with self._lock:
+            there = self._kept.get(key)
+            if there and there[0] == cursor and (there[1] == now or not shown.counts[State.RUNNING]):
+                return there[2]
+            found = spans(shown, now)
+            self._kept[key] = (cursor, now, found)
+            while len(self._kept) > KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            return found
 
 
 def spans(shown: Shown, now: float) -> Spans:

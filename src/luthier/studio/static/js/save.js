@@ -15,7 +15,8 @@ function hand(blob, name) {
 }
 
 // What the chart lies on, as a colour that any program knows.
-const paper = (chart) => getComputedStyle(chart.getDom().closest(".panel") ?? document.body).backgroundColor;
+const under = (box) => getComputedStyle(box.closest(".panel") ?? document.body).backgroundColor;
+const paper = (chart) => under(chart.getDom());
 
 // The chart once more, without a page, as text.
 function svg(chart) {
@@ -28,6 +29,18 @@ function svg(chart) {
 
 function png(chart) {
   const canvas = chart.getRenderedCanvas({ pixelRatio: SCALE, backgroundColor: paper(chart) });
+  return new Promise((done) => canvas.toBlob(done, "image/png"));
+}
+
+// The same of a chart that draws itself; what stands out while one points at it lies on a canvas above.
+function painted(box) {
+  const [drawing] = box.querySelectorAll("canvas");
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [drawing.width, drawing.height];
+  const pen = canvas.getContext("2d");
+  pen.fillStyle = under(box);
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+  pen.drawImage(drawing, 0, 0);
   return new Promise((done) => canvas.toBlob(done, "image/png"));
 }
 
@@ -52,6 +65,21 @@ function csv(chart) {
 
 const KINDS = { png, svg, csv };
 
+// What a chart can be saved as. Numbers of one that are made on the server come from there, as they are and not as they are drawn.
+const kinds = (box) => Object.keys(KINDS).filter((kind) => kind !== "svg" || !("canvas" in box.dataset));
+
+async function save(box, kind) {
+  if (kind === "csv" && "csv" in box.dataset) {
+    const answer = await fetch(box.dataset.src.replace(".json", ".csv"));
+    if (answer.ok) hand(await answer.blob(), `${name(box)}.csv`);
+  } else if ("canvas" in box.dataset) {
+    if (box.querySelector("canvas")) hand(await painted(box), `${name(box)}.png`);
+  } else {
+    const chart = echarts.getInstanceByDom(box);
+    if (chart) hand(await KINDS[kind](chart), `${name(box)}.${kind}`);
+  }
+}
+
 function name(box) {
   const title = box.closest("section")?.querySelector("h2")?.textContent ?? "chart";
   const study = document.querySelector("h1")?.firstChild?.textContent ?? "";
@@ -67,20 +95,17 @@ function offer(box) {
   const word = document.createElement("span");
   word.textContent = say("save");
   bar.append(word);
-  for (const kind of Object.keys(KINDS)) {
+  for (const kind of kinds(box)) {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "plain";
     button.textContent = say(`save.${kind}`);
-    button.addEventListener("click", async () => {
-      const chart = echarts.getInstanceByDom(box);
-      if (chart) hand(await KINDS[kind](chart), `${name(box)}.${kind}`);
-    });
+    button.addEventListener("click", () => save(box, kind));
     bar.append(button);
   }
   box.after(bar);
 }
 
 const all = () => document.querySelectorAll("[data-chart]").forEach(offer);
-document.addEventListener("htmx:after:swap", all);
+for (const change of ["htmx:after:swap", "luthier:asked"]) document.addEventListener(change, all);
 all();

@@ -41,7 +41,7 @@ export function draw(data, { frame, token, say, places, mixed, ask }) {
       },
       {
         type: "scatter",
-        symbol: "emptyCircle",
+        symbol: "circle",
         symbolSize: 16,
         itemStyle: { color: "transparent", borderColor: token("--good"), borderWidth: 3 },
         data: data.selected.flatMap((number) => {

@@ -107,7 +107,7 @@ function folds(data, { axis, frame, token, say, short, ask }) {
       },
       {
         type: "scatter",
-        symbol: "emptyCircle",
+        symbol: "circle",
         symbolSize: 14,
         itemStyle: { color: "transparent", borderColor: token("--good"), borderWidth: 2.5 },
         data: data.trials.filter(({ number }) => data.selected.includes(number)).map(({ number, mean }) => [`#${number}`, mean, number]),

@@ -237,7 +237,8 @@ export function paint(box, { token, say, hover }) {
   return {
     show(now) {
       data = now;
-      near = drag = undefined;
+      near = undefined;
+      if (drag && drag.axis >= data.axes.length) drag = null;
       draw();
     },
     resize: () => data && draw(),

@@ -21,7 +21,7 @@ export function draw(data, { frame, token, say, places, shade, heat, ask }) {
   series.push({
     type: "scatter",
     symbolSize: 16,
-    symbol: "emptyCircle",
+    symbol: "circle",
     itemStyle: { color: "transparent", borderColor: token("--good"), borderWidth: 3 },
     data: chosen.map(([number, i]) => [data.places[0][i], data.places[1][i], number]),
     z: 3,

@@ -30,7 +30,7 @@ export function draw(data, { frame, token, places, shade, heat, ask, box }) {
     made.series.push({
       ...on,
       type: "scatter",
-      symbol: "emptyCircle",
+      symbol: "circle",
       symbolSize: 13,
       itemStyle: { color: "transparent", borderColor: token("--good"), borderWidth: 2.5 },
       data: data.selected.flatMap((number) => {
