@@ -316,6 +316,7 @@ def test_a_champion_is_deleted_by_who_writes_its_name(there: Served, home: Path)
     assert form(there, "/models/iris/2/delete").status == 303
     assert not [path for path in (home / "models/iris").iterdir() if path.is_dir()]
     assert "Its 2 versions were deleted" in there.get(ONE).text
+    assert "No models in" in there.get("/models").text
 
 
 def test_what_is_said_on_the_card_changes_no_file_and_is_exported(there: Served, home: Path) -> None:

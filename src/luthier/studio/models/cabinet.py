@@ -12,7 +12,7 @@ from typing import Any
 from luthier.errors import ModelError
 from luthier.models.files import FILES
 from luthier.models.log import LOG, Event
-from luthier.models.registry import ModelVersion, checked, history_of, show_model, versions_of
+from luthier.models.registry import ModelVersion, checked, history_of, numbers_of, show_model, versions_of
 
 SEEN_BYTES = 64_000_000
 """The content of larger files is held against its hash when a model is used, and not each time it is shown."""
@@ -48,7 +48,7 @@ class Cabinet:
 
     def all(self) -> list[Shown]:
         """All of them, the newest first. A model whose log is damaged is one line that says so."""
-        found = [shown for name in self._names() for shown in self.versions(name)]
+        found = [shown for name in self._names() for shown in self._versions(name)]
         return sorted(
             found,
             key=lambda one: (str(one.about.get("created", "")), one.model.name, one.model.version),
@@ -57,8 +57,13 @@ class Cabinet:
 
     def versions(self, name: str) -> list[Shown]:
         """The versions of one model, by number; raises ModelError for what is no name, or where there is none."""
-        if name not in self._names():
+        found = self._versions(name) if name in self._names() else []
+        if not found:
             show_model(self.home, name)  # which says so, and what there is
+            raise ModelError(f"model {name!r} was deleted this moment.")
+        return found
+
+    def _versions(self, name: str) -> list[Shown]:
         stamp = tuple(_stamps(self._folder(name)))
         with self._lock:
             known = self._read.get(name)
@@ -87,6 +92,8 @@ class Cabinet:
     def _look(self, name: str) -> list[Shown]:
         try:
             events = tuple(history_of(self.home, name))
+            if not numbers_of(self._folder(name), events):
+                return []  # all were deleted; the log remembers them
             models = versions_of(self.home, name)
         except ModelError as error:
             return [_damaged(self._folder(name), str(error))] if self._folder(name).is_dir() else []

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from luthier.errors import LuthierError
 from luthier.studio.web import report
 
-Key = tuple[str, int, bool]
+Key = tuple[str, int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +30,17 @@ class Errands:
         """Another number whenever one begins or ends."""
 
     def of(self, name: str, version: int) -> Errand | None:
-        """What is being done with a version, or went wrong last."""
-        return self._now.get((name, version, False))
+        """What is being done with a version, or went wrong last. It may be tested and deployed at the same time."""
+        found = [self._now[key] for what in ("deploy", "test") if (key := (name, version, what)) in self._now]
+        return min(found, key=lambda errand: errand.problem is not None, default=None)
 
     def now(self, what: str) -> list[tuple[str, int, Errand]]:
         """All errands of a kind: name, version, and how it goes."""
         return [(*key[:2], errand) for key, errand in list(self._now.items()) if errand.what == what]
 
     def begin(self, name: str, version: int, what: str, do: Callable[[], object]) -> bool:
-        """Do it in a thread; False where something else is being done with this version; or, to save it, with this trial of a study."""
-        key = (name, version, what == "save")
+        """Do it in a thread; False where it is being done already, with this version; or, to save it, with this trial of a study."""
+        key = (name, version, what)
         with self._lock:
             known = self._now.get(key)
             if known is not None and known.problem is None:

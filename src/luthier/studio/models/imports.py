@@ -5,6 +5,7 @@ Names, sizes and hashes of the files are checked by what serves bundles; types a
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 import shutil
@@ -36,6 +37,8 @@ class Imports:
         self._home = home
         self._folder = home / "imports"
         self._aside = aside
+        self._known: dict[str, list[str]] = {}
+        """Types by the hash of what they are the types of."""
 
     def receive(self, content: IO[bytes]) -> str:
         """Put a bundle aside; its key. Raises ModelError for what is none."""
@@ -98,14 +101,17 @@ class Imports:
         return "/models"
 
     def _types(self, source: Source) -> dict[str, Any]:
+        content = source.read()
+        key = hashlib.sha256(content).hexdigest()
         try:
-            types: list[str] = []
-            self._in_a_file(
-                source.read(), lambda file: types.extend(self._aside("types_of", keys=False, file=file))
-            )
+            if key not in self._known:
+                self._in_a_file(content, lambda file: self._learn(key, file))
         except ModelError as error:
             return {"types": [], "wrong": say("models.import.types.bad", error=error)}
-        return {"types": types, "wrong": None}
+        return {"types": self._known[key], "wrong": None}
+
+    def _learn(self, key: str, file: str) -> None:
+        self._known[key] = self._aside("types_of", keys=False, file=file)
 
     def _in_a_file(self, content: bytes, do: Callable[[str], object]) -> bytes:
         """Do something with it in a file; what is then in the file NAME.new, else the same."""
