@@ -53,6 +53,7 @@ from luthier.optimizers import Auto, FreezeThaw
 from luthier.optimizers.base import Algorithm, begin, pauses, total
 from luthier.plots import Plots
 from luthier.progress import display, saying
+from luthier.report import save_report
 from luthier.result import (
     Blend,
     Confirmation,
@@ -526,6 +527,10 @@ class Study:
     def _say(self, facts: Mapping[str, Any]) -> None:
         self._writable()
         self.store.remember(self.name, facts)
+
+    def report(self, path: str | Path) -> None:
+        """Write the study as one HTML file that opens without a network: words, charts, the best trials, failures, how to do it again."""
+        save_report(self, Path(path), store=None if self._url == MEMORY else self._url)
 
     def to_pandas(self) -> Any:
         """A DataFrame with a row per trial: number, state, parameters, metrics, reason, times."""

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import platform
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from html import escape
@@ -25,7 +26,6 @@ from luthier.summary import (
     asked,
     describe,
     duration,
-    program,
     ranked,
     score_and_folds,
     setting,
@@ -105,7 +105,11 @@ def _words(study: Looked, store: str | None) -> str:
     spec, history, row = study.spec, study.history, study.row
     if len(history) <= MOST:
         found = describe(study, store=store)
-        return f"<p>{escape(found.head)}</p>{_rows(found.rows)}"
+        labels = [label for label, _ in found.rows]
+        before = (
+            labels.index("next") if "next" in labels else len(labels)
+        )  # what to type on the machine it was made on
+        return f"<p>{escape(found.head)}</p>{_rows(found.rows[:before])}"
     best = history.best()
     metric = spec.problem.objective.metric
     counts = ", ".join(f"{n:,} {state}" for state, n in history.counts.items() if n)
@@ -183,7 +187,9 @@ def _failures(study: Looked) -> str:
         return '<p class="quiet">Nothing failed.</p>'
     fine = [trial for trial in history if trial.state is State.COMPLETED][-200:]
     traces = {trial.number: trial.traceback for trial in failed}
-    parts = []
+    total = history.counts[State.FAILED]
+    latest = f" Looked at: the {len(failed):,} latest." if total > len(failed) else ""
+    parts = [f"<p>{total:,} of {len(history):,} trials failed.{latest}</p>"]
     for group in failures(failed, fine)[:40]:
         shared = ", ".join(f"{name} = {setting(value)}" for name, value in group.shared)
         parts.append(f"<h3>{len(group.numbers):,} × {escape(shortened(group.what, 300))}</h3>")
@@ -199,7 +205,7 @@ def _failures(study: Looked) -> str:
 def _again(study: Looked, store: str | None) -> str:
     spec = study.spec
     where = [] if store is None else ["--store", store]
-    command = " ".join([program(), "show", spec.name, *where])
+    command = shlex.join(["luthier", "show", spec.name, *where])
     kept = {**spec_to_json(spec), "budget": budget_to_json(spec.budget)}
     rows = [
         ("made with", f"Luthier {_version()}, Python {platform.python_version()}, {platform.system()}"),
@@ -207,4 +213,4 @@ def _again(study: Looked, store: str | None) -> str:
         ("see it", command),
     ]
     text = json.dumps(kept, indent=2, ensure_ascii=False)
-    return f"{_rows(rows)}<p>The question, as it is kept:</p><pre>{escape(text)}</pre>"
+    return f"{_rows(rows)}<details><summary>The question, as it is kept</summary><pre>{escape(text)}</pre></details>"

@@ -7,15 +7,18 @@ import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
 
+import luthier as lt
 from luthier.store.base import Store
 from luthier.store.url import open_store
+from luthier.studio.drafts.cloning import draft_of, left_out
 from luthier.studio.manage.listing import PAGE, POINTS
-from luthier.study import Failed, Fidelity, Objective, Problem
+from luthier.study import Completed, Failed, Fidelity, Objective, Problem, Proposal, Record
 from luthier.study.remarks import Remarks, tagged
+from luthier.studyfile import from_given
 from tests.studio.conftest import SPACE, Book, Served
 from tests.studio.test_pages import words_of
 
@@ -296,6 +299,28 @@ def test_failures_are_tried_again_and_the_budget_grows(studio: Served, book: Boo
     assert book.store.spec("first").budget.trials == 102
     assert studio.post("/s/first/retry", "first=1").status == 422
     assert studio.post("/s/first/retry", "first=x").status == 422
+
+
+def test_a_value_that_only_failures_have_is_left_out_of_a_clone(studio: Served, book: Book) -> None:
+    space = lt.Space(kernel=lt.Choice("linear", "rbf", "poly"), C=lt.Float(0.1, 10))
+    about = {"estimator": "sklearn.svm:SVC", "data": "digits"}
+    name = book.study("svc", goal="max", problem=Problem(space, (Objective("accuracy", "max"),)), about=about)
+    for kernel in ("linear", "poly", "rbf", "poly", "poly", "rbf"):
+        (trial,) = book.store.propose(name, [Proposal({"kernel": kernel, "C": 1.0})], claim=("w", 60.0))
+        ended = Failed("ValueError: no") if kernel == "poly" else Completed({"accuracy": 0.5})
+        book.store.record(name, [Record(trial.number, 1, ended)])
+    page = studio.get("/s/svc/failures").text
+    assert "All of them have kernel = poly" in page
+    (link,) = re.findall(r'href="(/new\?[^"]*without=[^"]*)"', page)
+    asked = parse_qs(urlsplit(link.replace("&amp;", "&")).query)
+    assert asked == {"from": ["svc"], "without": ["kernel"], "value": ["'poly'"]}
+    given = draft_of(studio.opened.studio.shelf, "svc")
+    rest = left_out(given, "kernel", "'poly'")
+    assert from_given(rest, Path("svc.toml")).space["kernel"].values == ("linear", "rbf")
+    assert left_out(rest, "kernel", "'rbf'")["params"] == {"kernel": "linear"}
+    assert (
+        left_out(rest, "kernel", "'none'") == left_out(rest, "C", "1.0") == left_out(rest, "x", "1") == rest
+    )
 
 
 def test_where_trials_cannot_be_put_in_by_hand_it_says_why(studio: Served, book: Book) -> None:

@@ -19,6 +19,7 @@ from luthier.analysis.table import number as written
 from luthier.analysis.table import uncertainty
 from luthier.engine.plan import PAUSED
 from luthier.errors import InvalidFilter
+from luthier.space import Choice
 from luthier.studio.charts import MOST_FAILURES, TOP, best_so_far, curve
 from luthier.studio.columns import CODES, Numbers
 from luthier.studio.looking import Shelf, Shown, TooMany, filtered
@@ -238,7 +239,9 @@ def order_of(shown: Shown, listing: Listing) -> Order:
             found = replace(found, by=listing.by, name=metric, falling=falling, metric=key != "seconds")
     with columns.still:
         if found.name:
-            kind: Kind = "metric" if found.metric else "seconds" if found.name not in columns.varying else "param"
+            kind: Kind = (
+                "metric" if found.metric else "seconds" if found.name not in columns.varying else "param"
+            )
             numbers = columns.sorted(kind, found.name, falling)
         else:
             numbers = columns.listed(found.by, None)
@@ -306,7 +309,9 @@ def board(shown: Shown, listing: Listing = Listing(), n: int = PAGE) -> dict[str
         "f": listing.f,
         "clear": replace(listing, start=0, f="").query,
         "error": found.error,
-        "sorts": _sorts(listing, found, [*metrics, *extra], shows, shown.columns.varying) if n == PAGE else {},
+        "sorts": _sorts(listing, found, [*metrics, *extra], shows, shown.columns.varying)
+        if n == PAGE
+        else {},
         "orders": [
             *((say(f"board.by.{by}"), listing.ordered(by).query, by == found.by) for by in ORDERS),
             *([(say("board.by.column", name=found.name), listing.query, True)] if found.name else []),
@@ -397,9 +402,10 @@ def failures(shown: Shown) -> dict[str, Any]:
             "without": [
                 (
                     f"{name} = {shortened(setting(value), CELL_LETTERS)}",
-                    urlencode({"without": f"{name}={value}"}),
+                    urlencode({"from": shown.name, "without": name, "value": repr(value)}),
                 )
                 for name, value in group.shared
+                if isinstance(shown.spec.problem.space.get(name), Choice)
             ],
             "trace": ending(traces[group.numbers[0]] or "", TRACE_LETTERS),
             "shared": say(
@@ -452,7 +458,9 @@ def trial(shelf: Shelf, shown: Shown, number: int) -> dict[str, Any]:
         "best": (top := shown.best()) is not None and top.number == number,
         "score": str(score(found, spec.problem.objective)) if metric in found.metrics else None,
         "metric": metric,
-        "facts": [(label, ending(text, TRACE_LETTERS)) for label, text in facts.rows if label not in ELSEWHERE],
+        "facts": [
+            (label, ending(text, TRACE_LETTERS)) for label, text in facts.rows if label not in ELSEWHERE
+        ],
         "took": None if found.seconds is None else duration(found.seconds),
         "attempt": found.attempt,
         "params": _params(found.params, None if base is None else base.params),

@@ -107,6 +107,25 @@ def _around(given: Mapping[str, Any], space: Space, params: Params) -> dict[str,
     return found_given
 
 
+def left_out(given: Mapping[str, Any], name: str, value: str) -> dict[str, Any]:
+    """The study without one of the values of a parameter that is chosen from a list, as `repr` writes it; the same study where there is no such."""
+    entry = given.get("space", {}).get(name)
+    table = dict(entry) if isinstance(entry, Mapping) else {"choice": entry}
+    listed = table.get("choice")
+    if not isinstance(listed, list) or value not in map(repr, listed):
+        return dict(given)
+    places = [i for i, one in enumerate(listed) if repr(one) != value]
+    others = {key: entry for key, entry in given["space"].items() if key != name}
+    if not places:
+        return dict(given)
+    if len(places) == 1 and "estimator" in given:
+        return {**given, "space": others, "params": {**given.get("params", {}), name: listed[places[0]]}}
+    table["choice"] = [listed[i] for i in places]
+    if table.get("weights") is not None:
+        table["weights"] = [table["weights"][i] for i in places]
+    return {**given, "space": {key: table if key == name else entry for key, entry in given["space"].items()}}
+
+
 def _near(parameter: Parameter, value: Scalar) -> Parameter | None:
     """The part of a parameter's range around a value; None where it has one value left, or has words for values."""
     if not isinstance(value, int | float) or isinstance(value, bool):
