@@ -230,6 +230,20 @@ def test_nobody_else_can_read_the_token_or_the_log(deployed: Path) -> None:
     assert mine.token() not in (deployed / "serving" / "log").read_text()
 
 
+def test_where_nothing_was_deployed_looking_leaves_nothing_behind(tmp_path: Path) -> None:
+    found = Deployments(tmp_path)
+    assert found.supervise() is found.state() is found.current() is None
+    assert found.events() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_to_is_said(tmp_path: Path) -> None:
+    keep(tmp_path)
+    (tmp_path / "serving").write_text("no folder")
+    with pytest.raises(ModelError, match=r"cannot be written to \(.*\)"):
+        Deployments(tmp_path).deploy("fruit")
+
+
 def test_a_damaged_file_says_what_to_do(place: Path) -> None:
     (place / "serving").mkdir()
     (place / "serving" / "deployment.json").write_text("{")

@@ -206,6 +206,8 @@ class Deployments:
 
         Answers with a sentence where it did.
         """
+        if not (self.folder / "deployment.json").exists():
+            return None  # and makes no folder where nothing was ever deployed
         with suppress(BlockingIOError), self._locked(wait=False):
             kept = self._read()
             if not kept.wanted:
@@ -399,8 +401,14 @@ class Deployments:
     @contextmanager
     def _locked(self, *, wait: bool = True) -> Iterator[None]:
         """Nobody else changes what is deployed meanwhile; raises BlockingIOError where somebody does and we are not to wait."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with _private(self.folder / "lock", "a") as lock:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lock = _private(self.folder / "lock", "a")
+        except OSError as error:
+            raise ModelError(
+                f"nothing can be deployed or stopped here: {str(self.folder)!r} cannot be written to ({error.strerror or error})."
+            ) from error
+        with lock:
             fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
             yield
 
