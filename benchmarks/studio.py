@@ -164,16 +164,21 @@ def heard(store: Store, address: str) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class First:
-    """The first chart of a page: when it was there, in milliseconds after navigation, and how many bytes had come until then."""
+    """The first chart of a page: when it was there, in milliseconds after navigation, and how many bytes had come until then.
+
+    Where it was not there in ten minutes, that is `late`, and both are what they were by then.
+    """
 
     milliseconds: float
     bytes: int
+    late: bool = False
 
 
 def first_chart(address: str, page_path: str, there: str, login: str | None = None) -> First:
     """Open a page in a browser that has nothing in its cache, and wait until the script `there` is true; it gives the time of the
     chart where the page says it, else true.
     """
+    from playwright.sync_api import TimeoutError as Late
     from playwright.sync_api import sync_playwright
 
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
@@ -195,12 +200,13 @@ def first_chart(address: str, page_path: str, there: str, login: str | None = No
         session.on("Network.dataReceived", count)
         began = time.perf_counter()
         page.goto(f"{address}{page_path}", wait_until="commit")
-        said = page.wait_for_function(there, polling=50).json_value()
+        try:
+            said = page.wait_for_function(there, polling=50).json_value()
+        except Late:
+            said = None
         took = (time.perf_counter() - began) * 1000
-        found = First(
-            said if isinstance(said, int | float) and not isinstance(said, bool) else took,
-            sum(received.values()),
-        )
+        at = said if isinstance(said, int | float) and not isinstance(said, bool) else took
+        found = First(at, sum(received.values()), late=said is None)
         browser.close()
     return found
 

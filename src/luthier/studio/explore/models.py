@@ -5,7 +5,6 @@ Fitting takes a second, so it is done in one thread, one at a time, and what was
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -16,7 +15,6 @@ import numpy as np
 from luthier.analysis import Forest, Importance, Slice, contour_of, slice_of
 from luthier.analysis import importance as importance_of
 from luthier.analysis.table import number as written
-from luthier.clock import Clock
 from luthier.errors import LuthierError
 from luthier.space import Choice, Int, Params, Scalar
 from luthier.studio.columns import Columns, Floats, Numbers
@@ -33,7 +31,6 @@ FEWEST = 10
 UNSURE = 30
 """Of fewer trials importance is a guess, and so are shares whose error is as large."""
 KEPT = 12
-PATIENCE = 5.0
 DOTS = 400
 ACROSS, UP = 40, 30
 
@@ -52,36 +49,21 @@ class Fitted:
 
 
 @dataclass(slots=True)
-class _Kept:
-    cursor: int
-    until: float
-    fitted: Fitted
-
-
-@dataclass(slots=True)
 class Models:
     """The latest models, by study and filter. Ask in the one thread that is there for it."""
 
-    clock: Clock
-    _kept: dict[tuple[str, float, str], _Kept] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _kept: dict[tuple[str, float, str], tuple[int, Fitted]] = field(default_factory=dict)
 
     def of(self, shown: Shown, f: str, kept: Callable[[], Numbers]) -> tuple[Fitted, int]:
-        """The model of some trials of a study, and as of which cursor; while the study runs, some seconds old, so that fitting takes a tenth
-        of a core at most.
-        """
+        """The model of some trials of a study, and as of which cursor."""
         key, cursor = (shown.name, shown.row.created, f), shown.columns.cursor
-        with self._lock:
-            there = self._kept.pop(key, None)
-            now = self.clock.now()
-            if there is None or (there.cursor != cursor and now >= there.until):
-                fitted = fit(shown, kept())
-                took = self.clock.now() - now
-                there = _Kept(cursor, self.clock.now() + max(PATIENCE, 9 * took), fitted)
-            self._kept[key] = there  # the latest last
-            while len(self._kept) > KEPT:
-                self._kept.pop(next(iter(self._kept)))
-            return there.fitted, there.cursor
+        there = self._kept.pop(key, None)
+        if there is None or there[0] != cursor:
+            there = (cursor, fit(shown, kept()))
+        self._kept[key] = there  # the latest last
+        while len(self._kept) > KEPT:
+            self._kept.pop(next(iter(self._kept)))
+        return there[1], there[0]
 
 
 def fit(shown: Shown, kept: Numbers) -> Fitted:

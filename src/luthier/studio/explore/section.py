@@ -40,6 +40,8 @@ AT_HAND = 12
 """So many panels are kept: a page asks for the chart, the words and the table of each."""
 SMALL = 5_000
 """Up to so many trials a page brings its panel with it; else it is fetched after."""
+BUSY, REST_SECONDS, MOST_RESTS = 4, 5.0, 500
+"""A panel that took a while to make is made anew only after four times as long, or five seconds."""
 TICK = 2.0
 """A timeline of running trials is this many seconds old at most."""
 
@@ -49,9 +51,10 @@ class Explore:
 
     def __init__(self, studio: Studio) -> None:
         self._studio = studio
-        self._models = Models(studio.shelf.clock)
+        self._models = Models()
         self._courses, self._timelines = Courses(), Timelines()
         self._panels: dict[tuple[Any, ...], Panel] = {}
+        self._rest: dict[tuple[str, str, str], tuple[int, float]] = {}
         self._lock = threading.Lock()
         # Models take a second: one thread of their own fits them, one at a time, and nobody else waits for it.
         self._modelling = ThreadPoolExecutor(1, "luthier-models")
@@ -214,6 +217,11 @@ class Explore:
         return JSONResponse({"text": "\n".join(text)}, headers={"cache-control": "no-cache"})
 
     async def _panel(self, shown: Shown, view: str, asked: Asked) -> tuple[Panel, str]:
+        rest = self._rest.get((shown.name, view, asked.query))
+        if (
+            rest is not None and rest[0] != shown.columns.cursor
+        ):  # a study that runs: not all of the time goes into this
+            await asyncio.sleep(min(REST_SECONDS, max(0.0, rest[1] - self._studio.shelf.clock.now())))
         if view not in MODELLED:
             return await asyncio.to_thread(self._draw, shown, view, asked)
         loop = asyncio.get_running_loop()
@@ -229,6 +237,7 @@ class Explore:
         except InvalidFilter as error:
             return Panel(say("explore.nofilter", error=error), {"empty": True}), "unread"
         clock = self._studio.shelf.clock
+        began = clock.now()
         fitted, at = None, float(shown.columns.cursor)
         if view in MODELLED:
             fitted, at = self._models.of(shown, found.text, lambda: filtered(shown, found.text))
@@ -247,6 +256,10 @@ class Explore:
             if key in self._panels:
                 return self._panels[key], version
         panel = self._made(shown, view, asked, found, fitted)
+        now = clock.now()
+        self._rest[shown.name, view, asked.query] = (shown.columns.cursor, now + BUSY * (now - began))
+        while len(self._rest) > MOST_RESTS:
+            self._rest.pop(next(iter(self._rest)), None)
         if panel.chart.get("empty") and not panel.rows and view in ("parallel", "scatter"):
             remedy = "explore.empty.filter" if found.terms and len(shown) else "explore.empty.wait"
             panel = Panel(say("explore.empty", remedy=say(remedy)), panel.chart)

@@ -23,6 +23,8 @@ STRIP = 240
 """The strip has so many pieces."""
 KEPT = 8
 """So many studies are kept in memory."""
+FEW_LANES = 8
+"""Of up to so many lanes it is said how busy each was."""
 LANES = 40
 """More lanes are drawn together, some at a time."""
 
@@ -162,7 +164,10 @@ def timeline(shown: Shown, found: Spans, low: float | None, high: float | None, 
         time=duration(high - low),
         share=f"{float(share.mean()):.0%}",
     )
-    if n_lanes > 1:
+    if 1 < n_lanes <= FEW_LANES:
+        each = ", ".join(f"{i + 1}: {part:.0%}" for i, part in enumerate(share))
+        sentence += " " + say("timeline.each", each=each)
+    elif n_lanes > 1:
         least = int(share.argmin())
         sentence += " " + say("timeline.least", lane=least + 1, share=f"{share[least]:.0%}")
     running = shown.counts[State.RUNNING]

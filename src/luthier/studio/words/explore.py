@@ -126,6 +126,7 @@ WORDS = {
     "timeline.together": "{n} lanes are drawn together.",
     "timeline.breaks": "Breaks in which nothing ran, {time} in all, are left out.",
     "timeline.summary": "{trials} on {lanes}, in {time} of work: busy {share} of the time.",
+    "timeline.each": "By lane: {each}.",
     "timeline.least": "Least busy was lane {lane}, {share}.",
     "timeline.running": "{n} still running.",
     "timeline.work": "{unit} of work",
