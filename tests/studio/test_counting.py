@@ -127,6 +127,7 @@ def test_estimators_that_only_look_like_those_of_scikit_learn_are_tried_out_too(
     assert combinations("xgboost:XGBClassifier", {}, space) == counting.Count(4, 4, (), True)
     space = lt.Space(bootstrap_type=["Bayesian", "Bernoulli"], iterations=[100, 1000])
     assert combinations("catboost:CatBoostClassifier", {}, space) == counting.Count(4, 4, (), True)
+    assert not Path("catboost_info").exists(), "it leaves nothing where the studio was started"
 
 
 def test_a_process_that_dies_is_replaced_and_answers_are_remembered() -> None:

@@ -12,6 +12,7 @@ import json
 import os
 import select
 import sys
+import tempfile
 import warnings
 from collections.abc import Mapping
 from timeit import default_timer
@@ -134,12 +135,15 @@ def main() -> None:
 
     import luthier.estimators  # noqa: F401
 
-    while select.select([sys.stdin], [], [], IDLE_SECONDS)[0]:
-        line = sys.stdin.readline()
-        if not line:
-            return
-        out.write(json.dumps(answer(json.loads(line))) + "\n")
-        out.flush()
+    with tempfile.TemporaryDirectory(prefix="luthier-") as folder:
+        os.chdir(folder)  # some write files wherever they are
+        while select.select([sys.stdin], [], [], IDLE_SECONDS)[0]:
+            line = sys.stdin.readline()
+            if not line:
+                break
+            out.write(json.dumps(answer(json.loads(line))) + "\n")
+            out.flush()
+        os.chdir(os.sep)
 
 
 if __name__ == "__main__":
