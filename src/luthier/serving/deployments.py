@@ -240,6 +240,9 @@ class Deployments:
         try:
             _heard(child, "loaded", LOAD_SECONDS)
             self._end(kept)
+            now = self._clock.now()
+            made = _Kept(name, version, port, stamp(now), True, process, now, before=before)
+            self._write(made)  # before it listens: should we be killed now, whoever comes next knows of it
             assert child.stdin is not None
             child.stdin.write(b"listen\n")
             child.stdin.flush()
@@ -247,6 +250,7 @@ class Deployments:
         except BaseException as error:
             child.kill()
             child.wait()
+            self._write(kept)
             if kept.wanted and not self._is_alive(kept):
                 self._restart(kept, self._clock.now())
             if isinstance(error, ModelError | OSError):
@@ -257,10 +261,7 @@ class Deployments:
                 if pipe is not None:
                     with suppress(OSError):
                         pipe.close()
-        now = self._clock.now()
         _children[process] = child
-        made = _Kept(name, version, port, stamp(now), True, process, now, before=before)
-        self._write(made)
         replaced = [kept.model, kept.version] if kept.wanted else None
         if kept.wanted:
             what = "rolled back deployment" if rolled_back else "undeployed"
