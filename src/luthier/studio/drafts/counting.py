@@ -12,6 +12,7 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from timeit import default_timer
 from typing import Any, Literal
@@ -27,6 +28,7 @@ MOST_VALUES = 2_000
 MOST_RULES = 60
 SECONDS = 8.0
 GRACE_SECONDS = 6.0
+END_SECONDS = 1.0
 LIFE_SECONDS = 1_800.0
 KEPT = 256
 
@@ -325,13 +327,22 @@ class _Process:
 
     def _end(self) -> None:
         child, self.child = self.child, None
-        if child is not None:
+        if child is None:
+            return
+        assert child.stdin is not None
+        assert child.stdout is not None
+        with suppress(OSError):
+            child.stdin.close()  # which an idle one takes as its end, and leaves no folder behind
+        try:
+            child.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
             child.kill()
-            child.communicate()
+            child.wait()
+        child.stdout.close()
 
     def close(self) -> None:
         child = self.child
-        if child is not None:
+        if child is not None and self.lock.locked():
             child.kill()  # whoever waits for an answer need not wait longer
         with self.lock:
             self._end()
