@@ -112,6 +112,22 @@ def test_a_drag_across_the_timeline_zooms(book: Book, studio: Served, desk: Desk
     expect(page.get_by_label("From, seconds")).to_have_value("")
 
 
+def test_what_is_new_is_drawn_and_what_is_drawn_can_be_saved(book: Book, studio: Served, desk: Desk) -> None:
+    name = book.study()
+    book.trial(name, 1.0)
+    page = desk(studio, f"/s/{name}/explore")
+    drawn(page)
+    expect(page.locator("#live")).to_have_text("live")
+    page.locator("#words-parallel").scroll_into_view_if_needed()
+    book.trial(name, 0.5)
+    expect(page.locator("#words-parallel")).to_contain_text("2 trials. loss: best 0.5 (trial 1)")
+    page.wait_for_function("() => performance.getEntriesByName('luthier-chart').length > 1")
+    for kind, start in (("PNG", b"\x89PNG"), ("CSV", b"Trial,")):
+        with page.expect_download() as saved:
+            page.get_by_role("group", name="Save chart").get_by_role("button", name=kind).click()
+        assert saved.value.path().read_bytes().startswith(start)
+
+
 def test_without_scripts_pages_are_complete(book: Book, studio: Served, desk: Desk) -> None:
     fill(book, "s", 20)
     page = desk(studio, "/s/s/explore", scripts=False)

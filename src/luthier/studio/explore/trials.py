@@ -14,7 +14,7 @@ from luthier.studio.columns import Columns, Floats, Numbers
 from luthier.studio.explore.axes import Axis, axis_of
 from luthier.studio.explore.panel import SHADES, Panel, axis_json, best_first, shades, thousandths
 from luthier.studio.words import say
-from luthier.study import State
+from luthier.summary import plural
 
 LINES = 2_000
 """Up to so many trials each is a line."""
@@ -23,14 +23,13 @@ BINS = 24
 POINTS = 3_000
 BEST_POINTS = 200
 ACROSS, UP = 60, 40
-RUNNING = (State.WAITING, State.RUNNING)
 
 
 def about(columns: Columns, kept: Numbers, found: Filter) -> str:
     """How many trials fit a filter, and how good they are beside all."""
     total = len(columns)
     n = f"{len(kept):,}"
-    start = say("explore.kept", n=n, total=f"{total:,}") if found.terms else say("explore.all", n=n)
+    start = say("explore.kept", n=n, total=f"{total:,}") if found.terms else f"{plural(len(kept), 'trial')}."
     values = columns.values[kept]
     scored = values[~np.isnan(values)]
     if not len(scored):

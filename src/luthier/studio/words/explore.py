@@ -47,7 +47,6 @@ WORDS = {
     "explore.csv": "These numbers as CSV",
     "explore.trial": "Trial",
     "explore.rows": "{shown} of {n} rows are here; all of them are in the CSV.",
-    "explore.all": "{n} trials.",
     "explore.kept": "{n} of {total} trials fit.",
     "explore.unscored": "None of them has a score.",
     "explore.scores": "{metric}: best {best} (trial {number}), median {median}.",
