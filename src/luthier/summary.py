@@ -693,7 +693,11 @@ def score_and_folds(trial: Trial, metric: str) -> str:
     return number(trial.metrics[metric], uncertainty(trial, metric)) + _steps(trial, metric)
 
 
-ORIGINS = {"start": "as a point to start from", "defaults": "as what the estimator does by itself"}
+ORIGINS = {
+    "start": "as a point to start from",
+    "defaults": "as what the estimator does by itself",
+    "retry": "once more, by hand",
+}
 
 
 def _proposed(trial: Trial, seen: int) -> str:

@@ -21,6 +21,7 @@ import luthier as lt
 from luthier.analysis.table import unspoiled
 from luthier.report import report
 from luthier.store.url import open_store
+from luthier.studio.export import handlers
 from luthier.study import Completed, Failed, Objective, Problem, Proposal, Record
 from tests.studio.conftest import Book, Served
 
@@ -180,6 +181,29 @@ def test_the_report_is_one_page_without_scripts_or_addresses(studio: Served, fir
         assert said in answer.text
     assert not re.findall(r"<script|javascript:|https?://|<b>note", answer.text)
     assert "default-src 'none'" in answer.text
+
+
+def test_reports_are_made_one_at_a_time_whatever_the_study_is_called(
+    studio: Served, book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book.study("-o --help")
+    assert "No trial has a value yet" in studio.get(f"/s/{quote('-o --help')}/export/report.html").text
+    monkeypatch.setattr(handlers, "WAIT_SECONDS", 0.05)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(arguments: list[str], url: str | None) -> None:
+        begun.set()
+        go_on.wait(20)
+        Path(arguments[2]).write_text("made")
+
+    monkeypatch.setattr(handlers, "_run", slow)
+    first = threading.Thread(target=studio.get, args=(f"/s/{quote('-o --help')}/export/report.html",))
+    first.start()
+    assert begun.wait(20)
+    answer = studio.get(f"/s/{quote('-o --help')}/export/report.html")
+    go_on.set()
+    first.join()
+    assert (answer.status, "Another report" in answer.text) == (503, True)
 
 
 def test_the_report_of_a_study_without_trials_says_so(book: Book, place: Path) -> None:

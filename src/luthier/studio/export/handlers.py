@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from luthier.studio.app import Studio
 
 REPORT_SECONDS = 300
+WAIT_SECONDS = 20
 MENU = (
     ("report.html", "export.report"),
     ("trials.csv", "export.csv"),
@@ -88,8 +89,12 @@ class Export:
         shown = self._studio.shown(request)
 
         def make(target: Path) -> None:
-            with self._reporting:  # one at a time
-                _run(["report", shown.name, "--output", str(target)], self._studio.shelf.url)
+            if not self._reporting.acquire(timeout=WAIT_SECONDS):  # one at a time
+                raise HTTPException(503, say("export.busy"))
+            try:
+                _run(["report", "--output", str(target), "--", shown.name], self._studio.shelf.url)
+            finally:
+                self._reporting.release()
 
         return _file(download(f"{shown.name}.html"), "text/html; charset=utf-8", make)
 

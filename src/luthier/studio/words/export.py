@@ -16,6 +16,7 @@ WORDS = {
     "save.csv": "CSV",
     "save.series": "series",
     "export.long": "The report took more than {seconds} seconds, and was given up. `luthier report` makes it in a terminal.",
+    "export.busy": "Another report is being made at the moment. Try again in a minute.",
     "export.failed": "The report could not be made: {error}",
 }
 
