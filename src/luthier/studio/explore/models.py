@@ -19,7 +19,7 @@ from luthier.errors import LuthierError
 from luthier.space import Choice, Int, Params, Scalar
 from luthier.studio.columns import Columns, Floats, Numbers
 from luthier.studio.explore.axes import Axis, axis_of, of_parameter
-from luthier.studio.explore.panel import SHADES, Panel, axis_json, best_first, shades, thousandths
+from luthier.studio.explore.panel import Panel, axis_json, best_first, shades, thousandths
 from luthier.studio.explore.trials import BEST_POINTS, POINTS, density
 from luthier.studio.looking import Shown
 from luthier.studio.words import say
@@ -332,17 +332,3 @@ def params_of(columns: Columns, number: int) -> Params:
         if value == value:
             found[name] = axis.text(value)
     return found
-
-
-__all__ = [
-    "SHADES",
-    "Fitted",
-    "Models",
-    "contour",
-    "fit",
-    "history_of",
-    "importance",
-    "pair",
-    "params_of",
-    "slices",
-]
