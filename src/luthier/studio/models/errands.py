@@ -1,4 +1,4 @@
-"""What takes its time with a model and is not waited for by a page: one errand for a version at a time."""
+"""What takes its time with a model and is not waited for by a page: one errand of a kind for a version at a time."""
 
 from __future__ import annotations
 
@@ -31,8 +31,13 @@ class Errands:
 
     def of(self, name: str, version: int) -> Errand | None:
         """What is being done with a version, or went wrong last. It may be tested and deployed at the same time."""
-        found = [self._now[key] for what in ("deploy", "test") if (key := (name, version, what)) in self._now]
-        return min(found, key=lambda errand: errand.problem is not None, default=None)
+        found = [
+            errand
+            for key, errand in list(self._now.items())
+            if key[:2] == (name, version) and key[2] != "save"
+        ]
+        going = [errand for errand in found if errand.problem is None]
+        return next(reversed(going or found), None)
 
     def now(self, what: str) -> list[tuple[str, int, Errand]]:
         """All errands of a kind: name, version, and how it goes."""
@@ -45,6 +50,7 @@ class Errands:
             known = self._now.get(key)
             if known is not None and known.problem is None:
                 return False
+            self._now.pop(key, None)  # the latest is the last
             self._now[key] = Errand(what)
             self.serial += 1
         threading.Thread(target=self._do, args=(key, what, do), daemon=True).start()
