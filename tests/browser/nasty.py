@@ -37,6 +37,8 @@ ODD = (HTML, FORMULA, RIGHT, EMOJI, LONG, LONG_WORDS)
 VALUES = (math.inf, -math.inf, math.nan, 1e308, -1e-308, 0.0, 1, 0.1 + 0.2)
 MANY = 2000
 
+Row = tuple[Mapping[str, Scalar], Sequence[Report], Outcome | None]
+"""A trial: its parameters, what it reported, and how it ended."""
 ONE_OF_EACH = (None, "", " ", True, 0, 0.5, "0.5", "None", HTML, FORMULA, RIGHT, EMOJI, LONG)
 """Values of one parameter, of all kinds."""
 
@@ -45,7 +47,7 @@ def _fill(
     store: Store,
     name: str,
     problem: Problem,
-    trials: Sequence[tuple[Mapping[str, Scalar], Sequence[Report], Outcome | None]],
+    trials: Sequence[Row],
     end: str | None = None,
 ) -> None:
     about = {"function": HTML, "data": {"rows": math.pi, "name": LONG}, "note": RIGHT}
@@ -98,19 +100,19 @@ def make(path: Path) -> list[str]:
     _fill(store, "nothing yet", Problem(plain, _loss()), [])
     _fill(store, LONG, Problem(plain, _loss("max")), [({"x": 0.5}, [], Completed({"loss": -0.0}))])
     _fill(store, " blanks ", Problem(plain, _loss()), [({"x": 0.5}, [], None)])
-    same = [({"x": 0.5}, [], Completed({"loss": 1.0}))] * 30
+    same: list[Row] = [({"x": 0.5}, [], Completed({"loss": 1.0}))] * 30
     _fill(store, LONG_WORDS[:290], Problem(plain, _loss()), same)
-    values = [({"x": i / 40}, [], Completed({"loss": VALUES[i % len(VALUES)]})) for i in range(40)]
+    values: list[Row] = [({"x": i / 40}, [], Completed({"loss": VALUES[i % len(VALUES)]})) for i in range(40)]
     _fill(store, f"{EMOJI} ?#&%2F..;=", Problem(plain, _loss()), values)
-    nans = [({"x": i / 20}, [], Completed({"loss": math.nan})) for i in range(20)]
+    nans: list[Row] = [({"x": i / 20}, [], Completed({"loss": math.nan})) for i in range(20)]
     _fill(store, RIGHT, Problem(plain, _loss()), nans)
-    failed: list[tuple[dict[str, Scalar], list[Report], Outcome | None]] = [
+    failed: list[Row] = [
         ({"x": 0.5}, [], Failed(HTML, trace)),
         ({"x": 0.1}, [], Failed("ValueError: x", None)),
     ] * 10
     _fill(store, FORMULA.replace("/", "|"), Problem(plain, _loss()), failed, "failed: too many failures")
 
-    many: list[tuple[dict[str, Scalar], list[Report], Outcome | None]] = [
+    many: list[Row] = [
         (
             {"x": i / MANY},
             [],
@@ -123,14 +125,12 @@ def make(path: Path) -> list[str]:
     _fill(store, "thousands of failures", Problem(plain, _loss()), many)
 
     wide = lt.Space({f"parameter_{i}": lt.Float(0, 1) for i in range(60)})
-    points: list[dict[str, Scalar]] = [
-        {name: (i * 7 + k) % 30 / 30 for k, name in enumerate(wide)} for i in range(30)
-    ]
+    points = [{name: (i * 7 + k) % 30 / 30 for k, name in enumerate(wide)} for i in range(30)]
     _fill(
         store,
         "sixty",
         Problem(wide, _loss()),
-        [(p, [], Completed({"loss": p["parameter_0"]})) for p in points],
+        [(dict[str, Scalar](p), [], Completed({"loss": p["parameter_0"]})) for p in points],
     )
 
     several = Problem(
@@ -138,7 +138,7 @@ def make(path: Path) -> list[str]:
         (Objective("loss", "min"), Objective(HTML, "max"), Objective(LONG, "min", noisy=True)),
         (Constraint("size", high=10.0), Constraint(RIGHT, low=0.0)),
     )
-    metrics = [
+    metrics: list[dict[str, float]] = [
         {
             "loss": i / 20,
             HTML: VALUES[i % len(VALUES)],
