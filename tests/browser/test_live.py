@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -209,6 +210,26 @@ def test_ten_pages_are_one_poller_and_all_of_them_hear(
     book.store.record(first, [Record(5, 1, Failed("ValueError: no", "Traceback"))])
     for page in pages:
         page.wait_for_selector("text=2 of 6 trials failed")
+
+
+def test_a_part_that_cannot_be_shown_fails_alone_and_comes_back(
+    desk: Desk, studio: Served, first: str, place: Path
+) -> None:
+    def write(tag: str) -> None:
+        with closing(sqlite3.connect(place)) as database, database:
+            database.execute("UPDATE trials SET tag = ? WHERE number = 5", (tag,))
+
+    write("{not JSON")  # of the trial that runs
+    page = live(desk(studio, "/s/first"))
+    workers = page.locator("[aria-labelledby=workers-title]")
+    expect(workers).to_contain_text("This part cannot be shown")
+    page.wait_for_selector(".chart canvas")
+    expect(page.get_by_text("The best is 0.3, of trial 1")).to_be_visible()
+    expect(page.locator("tr[id^='trial-']")).to_have_count(3)
+    expect(page.get_by_text("5 of 100 trials ended").first).to_be_visible()
+    write('{"by": "random"}')
+    workers.get_by_role("link", name="Try again").click()
+    expect(workers.get_by_role("link", name="#5")).to_be_visible()
 
 
 # --- a studio that goes, and comes back --------------------------------------------------------------
