@@ -502,6 +502,7 @@ def test_a_model_that_was_changed_is_shown_as_such_and_not_used(there: Served, h
     until(there, "/models/part/serving", "has changed since it was saved")
     (home / "models/iris/2/model.json").write_text("{")
     assert "is damaged" in words(there.get("/models/iris/2").text)
+    assert form(there, "/models/iris/2/delete").headers["location"] == "/models?said=deleted"
     (home / "models/iris/log.jsonl").write_text("nonsense\n")
     assert "is damaged" in there.get("/models").text
 

@@ -278,19 +278,20 @@ def delete_model(
     The champion goes only with `force`, or together with all others; whichever was champion before it is so again. Raises
     ModelError.
     """
-    model = show_model(home, name, version) if version is not None else None
     folder = _folder(home, name)
+    if version is not None and version not in numbers_of(folder, log.read(folder)):
+        show_model(home, name, version)  # which says what there is; one that is damaged can be deleted
     with log.locked(folder):
         events = log.read(folder)
         numbers = numbers_of(folder, events)
-        doomed = numbers if model is None else [model.version]
+        doomed = numbers if version is None else [version]
         if not numbers:
             show_model(home, name)
-        if model is not None and champion_of(folder, events) == model.version and not force:
-            others = [n for n in numbers if n != model.version]
+        if version is not None and champion_of(folder, events) == version and not force:
+            others = [n for n in numbers if n != version]
             remedy = f"promote another ({_listed(others)}) first, or delete it" if others else "Delete it"
             raise ModelError(
-                f"version {model.version} of model {name!r} is its champion, the one that is used. {remedy[0].upper()}"
+                f"version {version} of model {name!r} is its champion, the one that is used. {remedy[0].upper()}"
                 f"{remedy[1:]} with --force."
             )
         for number in doomed:  # written first: what a crash leaves of the folder is no version any more

@@ -129,7 +129,7 @@ def line(one: Shown, metric: str | None = None) -> dict[str, Any]:
         "trial": about.get("trial"),
         "score": None if score is None else written(score[1], score[2]),
         "metric": None if score is None else score[0],
-        "test": None if test is None else written(test.value),
+        "test": None if test is None else rounded(test.value, test.event.about["scores"][test.metric]),
         "test_metric": None if test is None or score is None or test.metric == score[0] else test.metric,
         "looks": None if test is None else plural(test.looks, "look"),
         "held": held(one),
@@ -137,6 +137,12 @@ def line(one: Shown, metric: str | None = None) -> dict[str, Any]:
         "size": size(one.bytes),
         "format": about.get("serializer"),
     }
+
+
+def rounded(value: float, said: Sequence[float]) -> str:
+    """With as many digits as the interval around the score warrants, where there is one."""
+    error = (said[2] - said[1]) / 4 if len(said) == 3 else 0.0
+    return written(value, error).partition(" ±")[0] if error > 0 else written(value)
 
 
 def held(one: Shown) -> bool:
@@ -302,10 +308,10 @@ def scores(one: Shown) -> dict[str, Any]:
                 if isinstance(said.get("mean"), int | float)
                 else None,
                 "folds": ", ".join(written(value) for value in said.get("folds") or []),
-                "test": None if test is None else written(test[0]),
+                "test": None if test is None else rounded(test[0], test),
                 "between": None
                 if test is None or len(test) < 3
-                else f"{written(test[1])} – {written(test[2])}",
+                else f"{rounded(test[1], test)} – {rounded(test[2], test)}",
             }
         )
     tried = about.get("tried")
@@ -451,7 +457,7 @@ def _text(value: Any) -> str:
         case None:
             return ""
         case float():
-            return repr(value)
+            return f"{value:.6g}"
     return str(value)
 
 
