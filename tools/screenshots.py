@@ -29,10 +29,11 @@ ROOT = Path(__file__).parents[1]
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WIDTH, MOST = 1280, 1500
 """Pixels: how wide a picture is, and how high at most."""
+MOST_BYTES = 120_000
 NAME = "wine-forest"
 SCREENS = {
     "studies": "/",
-    "new": "/new?estimator=sklearn.ensemble:RandomForestClassifier",
+    "new": f"/new?from={NAME}",
     "study": f"/s/{NAME}",
     "trials": f"/s/{NAME}/trials",
     "explore-parallel": f"/s/{NAME}/explore",
@@ -113,21 +114,31 @@ def _page(browser: Browser, opened: Opened, theme: str, width: int) -> Page:
 
 def _take(page: Page, path: str, file: Path) -> None:
     page.goto(path)
-    page.wait_for_timeout(2500)  # what comes late, and charts
-    high = min(MOST, page.evaluate("() => document.documentElement.scrollHeight"))
+    page.wait_for_timeout(1500)  # what comes late, and charts
     width = page.viewport_size["width"] if page.viewport_size else WIDTH
-    page.screenshot(path=file, clip={"x": 0, "y": 0, "width": width, "height": high}, full_page=True)
+    high = min(
+        MOST, page.evaluate("() => document.querySelector('main').getBoundingClientRect().bottom + scrollY")
+    )
+    page.set_viewport_size(
+        {"width": width, "height": max(400, int(high))}
+    )  # not the whole page: bars are at its end
+    page.wait_for_timeout(1500)
+    page.screenshot(path=file)
+    page.set_viewport_size({"width": width, "height": 900})
     _reduce(file)
     print(f"{file.name} {file.stat().st_size / 1000:.0f} KB", flush=True)
 
 
 def _reduce(file: Path) -> None:
-    """To a palette of 128 colours."""
+    """To a palette, of as many colours as there is room for."""
     from PIL import Image
 
     with Image.open(file) as image:
-        small = image.convert("RGB").quantize(128, dither=Image.Dither.NONE)
-    small.save(file, optimize=True)
+        full = image.convert("RGB")
+    for colours in (256, 128, 64):
+        full.quantize(colours, dither=Image.Dither.NONE).save(file, optimize=True)
+        if file.stat().st_size < MOST_BYTES:
+            break
 
 
 def main() -> None:
@@ -138,9 +149,13 @@ def main() -> None:
     if program is None:
         raise SystemExit("screenshots: there is no Chromium here (package `chromium`)")
     as_root = ["--no-sandbox"] if os.name == "posix" and os.geteuid() == 0 else []
+    # What pages say of paths is to be what it is for everybody.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     with tempfile.TemporaryDirectory() as name:
-        os.chdir(name)
-        store = Path(name) / "studies.db"
+        place = Path(name) / "wine"
+        place.mkdir()
+        os.chdir(place)
+        store = place / "studies.db"
         _studies(store)
         with _studio(store) as opened, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=program, args=as_root)
