@@ -35,6 +35,7 @@ LONG = "long_" + "x" * 295
 LONG_WORDS = " ".join(["very long name"] * 20)
 ODD = (HTML, FORMULA, RIGHT, EMOJI, LONG, LONG_WORDS)
 VALUES = (math.inf, -math.inf, math.nan, 1e308, -1e-308, 0.0, 1, 0.1 + 0.2)
+MODEL = "m <b>model<b> &amp; " + EMOJI
 MANY = 2000
 
 Row = tuple[Mapping[str, Scalar], Sequence[Report], Outcome | None]
@@ -64,6 +65,28 @@ def _fill(
         store.record(name, said)
     if end is not None:
         store.end(name, EMOJI, end)
+
+
+def _model(path: Path) -> None:
+    """A model that is saved, of a table whose columns and classes are odd."""
+    import numpy as np
+    import pandas as pd
+    from sklearn.tree import DecisionTreeClassifier
+
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {name: rng.random(40) for name in ODD} | {"text": [EMOJI, HTML, FORMULA, RIGHT] * 10}
+    )
+    y = pd.Series([HTML, LONG] * 20, name=RIGHT)
+    tree = lt.CrossValidation(DecisionTreeClassifier(), table, y, cv=2, holdout=0.2)
+    lt.tune(
+        tree,
+        {"max_depth": lt.Int(1, 3)},
+        trials=2,
+        name=MODEL.replace("/", "|"),
+        store=str(path),
+        progress=False,
+    )
 
 
 def _loss(goal: str = "min") -> tuple[Objective, ...]:
@@ -161,6 +184,7 @@ def make(path: Path) -> list[str]:
     ]  # fmt: skip
     _fill(store, "curves", curved, curves)
 
+    _model(path)
     names = list(store.cursors())
     log = path.parent / "work" / "curves" / "0" / "1" / "output.log"
     log.parent.mkdir(parents=True)

@@ -142,6 +142,7 @@ NAMES = {
     "sixty parameters": "sixty",
     "several objectives": "several",
     "learning curves": "curves",
+    "a model": nasty.MODEL,
 }
 
 
