@@ -148,7 +148,14 @@ def test_a_term_about_a_column_can_be_replaced() -> None:
 
 
 def test_values_that_are_none_of_their_parameter_are_missing() -> None:
-    rows: list[dict[str, lt.space.Scalar]] = [{"lr": 0.5}, {}, {"lr": None}, {"lr": "fast"}, {"lr": True}, {"lr": 10**400}]
+    rows: list[dict[str, lt.space.Scalar]] = [
+        {"lr": 0.5},
+        {},
+        {"lr": None},
+        {"lr": "fast"},
+        {"lr": True},
+        {"lr": 10**400},
+    ]
     assert [math.isnan(v) for v in coded(SPACE["lr"], "lr", rows)] == [False, True, True, True, True, True]
     assert coded(SPACE["depth"], "depth", [{"depth": None}, {"depth": 3.0}, {"depth": 9}]).tolist()[::2] == [
         3.0,
