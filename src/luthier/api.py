@@ -53,7 +53,7 @@ from luthier.optimizers import Auto, FreezeThaw
 from luthier.optimizers.base import Algorithm, begin, pauses, total
 from luthier.plots import Plots
 from luthier.progress import display, saying
-from luthier.report import save_report
+from luthier.onepage import save_report
 from luthier.result import (
     Blend,
     Confirmation,
@@ -317,7 +317,10 @@ def check_idle(row: StudyRow) -> None:
 def versions_of(name: str, store: str | None = None) -> int:
     """How many versions of the study's model are saved."""
     folder = home(store) / "models" / name
-    return sum(1 for path in folder.glob("[0-9]*")) if folder.is_dir() else 0
+    try:
+        return sum(1 for path in folder.iterdir() if path.name[:1].isdecimal())
+    except OSError:  # there is none, or the study's name cannot be that of a folder
+        return 0
 
 
 class Study:

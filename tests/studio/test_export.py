@@ -19,7 +19,7 @@ import pytest
 
 import luthier as lt
 from luthier.analysis.table import unspoiled
-from luthier.report import report
+from luthier.onepage import report
 from luthier.store.url import open_store
 from luthier.studio.export import handlers
 from luthier.study import Completed, Failed, Objective, Problem, Proposal, Record

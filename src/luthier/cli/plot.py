@@ -83,7 +83,7 @@ def plot(name: str, kind: str, path: Path, params: str | None, store: str | None
 def report(name: str, path: Path, store: str | None) -> None:
     """Write a study as one HTML file that opens without a network: words, charts, the best trials, failures, how to do it again."""
     from luthier.api import load
-    from luthier.report import save_report
+    from luthier.onepage import save_report
 
     study = load(name, store)
     try:
