@@ -53,6 +53,7 @@ def run(
     else to stderr.
     """
     from luthier.api import tune
+    from luthier.errors import LuthierError
     from luthier.studyfile import read
     from luthier.summary import standing, summarize, to_json
 
@@ -74,7 +75,12 @@ def run(
         print_rows(*_header(study_file, objective), err=True)
     if before is None:
         _keep(study_file)
-    study = tune(objective, **arguments, progress=not no_progress)
+    try:
+        study = tune(objective, **arguments, progress=not no_progress)
+    except LuthierError:
+        if _before(study_file) is None:  # it was refused, and nothing is left of it
+            _forget(study_file)
+        raise
     try:
         if as_json:
             print_json(to_json(study))
@@ -100,6 +106,20 @@ def _keep(study: StudyFile) -> None:
     given = {**absolute(load(study.path), study.path.parent), "name": study.name, "workers": study.workers}
     with suppress(OSError):  # which is no reason not to run it
         keep(folder, study.name, given)
+
+
+def _forget(study: StudyFile) -> None:
+    """Take the copy away again, and the folders that were made for it."""
+    from luthier.store.url import home
+    from luthier.studyfile import kept_path
+
+    copy = kept_path(home(study.store), study.name)
+    if copy.absolute() == study.path:
+        return
+    with suppress(OSError):
+        copy.unlink(missing_ok=True)
+        for folder in copy.parents[:3]:  # of the study, of all work, beside the store: those that are empty
+            folder.rmdir()
 
 
 def _header(study: StudyFile, objective: Any) -> tuple[str, list[tuple[str, str]]]:
