@@ -44,16 +44,17 @@ from luthier.executors.worker import stop_behind
 from luthier.expected import best_of, predict
 from luthier.files import Files, StudyFiles, folder_of
 from luthier.models import Keep, Kept, ModelVersion, delete_model, keep_models, keep_trial
+from luthier.models.registry import model_name
 from luthier.objectives.command import Command
 from luthier.objectives.context import Task
 from luthier.objectives.crossval import CrossValidation
 from luthier.objectives.folds import Predictions
 from luthier.objectives.function import as_task, metrics_of
+from luthier.onepage import save_report
 from luthier.optimizers import Auto, FreezeThaw
 from luthier.optimizers.base import Algorithm, begin, pauses, total
 from luthier.plots import Plots
 from luthier.progress import display, saying
-from luthier.onepage import save_report
 from luthier.result import (
     Blend,
     Confirmation,
@@ -298,10 +299,10 @@ def delete_study(name: str, store: str | None = None, *, models: bool = False) -
     said = f"Deleted study {name!r} and its {plural(sum(row.counts.values()), 'trial')}."
     versions = versions_of(name, store)
     if versions and models:
-        delete_model(home(store), name)
+        delete_model(home(store), model_name(name))
         return f"{said} Deleted {plural(versions, 'version')} of its model."
     if versions:
-        return f"{said} Its model stays in {home(store) / 'models' / name} ({plural(versions, 'version')})."
+        return f"{said} Its model stays in {home(store) / 'models' / model_name(name)} ({plural(versions, 'version')})."
     return said
 
 
@@ -316,10 +317,10 @@ def check_idle(row: StudyRow) -> None:
 
 def versions_of(name: str, store: str | None = None) -> int:
     """How many versions of the study's model are saved."""
-    folder = home(store) / "models" / name
+    folder = home(store) / "models" / model_name(name)
     try:
         return sum(1 for path in folder.iterdir() if path.name[:1].isdecimal())
-    except OSError:  # there is none, or the study's name cannot be that of a folder
+    except OSError:  # there is none
         return 0
 
 

@@ -25,6 +25,7 @@ from luthier.clock import VirtualClock
 from luthier.errors import DataError, ModelError
 from luthier.estimators import load_data, load_estimator, recommended_space
 from luthier.models import list_models, load_model, predict, save_model, show_model
+from luthier.models.registry import model_name
 from luthier.models.trusted import TRUSTED
 from luthier.objectives.crossval import CrossValidation
 from luthier.space import Float, Space
@@ -292,6 +293,13 @@ def test_other_library_versions_are_warned_of(tmp_path):
 def test_a_name_that_leads_elsewhere_is_no_name(tmp_path, name):
     with pytest.raises(ModelError, match="no name for a model"):
         save_model(tmp_path, name, fitted(), meta=META, data=DIGITS)
+
+
+@pytest.mark.parametrize("study", ["🎻", "-x", "a/b", "..", "n" * 300, "é" * 200])
+def test_a_study_of_any_name_has_a_model(tmp_path, study):
+    name = model_name(study)
+    assert save_model(tmp_path, name, fitted(), meta=META, data=DIGITS).version == 1
+    assert [model.name for model in list_models(tmp_path)] == [name]
 
 
 def test_a_model_that_is_not_there_names_the_near_one(tmp_path):

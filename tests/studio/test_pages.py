@@ -384,7 +384,9 @@ def test_every_text_is_used_and_every_used_text_is_there() -> None:
 def test_every_chart_has_a_sentence_and_a_table(studio: Served, first: str) -> None:
     for path in ("/s/first", "/s/first/t/1"):
         text = studio.get(path).text
-        late = re.findall(r'href="(/s/first/explore\?view=\w+)"', text)  # fetched once they are seen; else behind a link
+        late = re.findall(
+            r'href="(/s/first/explore\?view=\w+)"', text
+        )  # fetched once they are seen; else behind a link
         assert text.count("data-chart=") == text.count("As a table") + len(late) > 0
         assert all(studio.get(where).status == 200 for where in late)
 

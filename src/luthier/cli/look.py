@@ -306,6 +306,4 @@ def trials(name: str, as_csv: bool, text: str, store: str | None, as_json: bool)
         for piece in csv_text([found], names):
             click.echo(piece, nl=False)
     else:
-        print_table(
-            trial_columns(study.spec), [trial_cells(study.spec, trial) for trial in found], styled=1
-        )
+        print_table(trial_columns(study.spec), [trial_cells(study.spec, trial) for trial in found], styled=1)

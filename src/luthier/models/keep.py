@@ -17,7 +17,15 @@ from luthier.models.champions import Verdict, challenge
 from luthier.models.held import pack, seal
 from luthier.models.manifest import origin
 from luthier.models.notes import NOTES
-from luthier.models.registry import ModelVersion, history_of, numbers_of, origins, save_model, show_model
+from luthier.models.registry import (
+    ModelVersion,
+    history_of,
+    model_name,
+    numbers_of,
+    origins,
+    save_model,
+    show_model,
+)
 from luthier.objectives.crossval import CrossValidation
 from luthier.objectives.splits import overlap
 from luthier.study import History, Objective, State, StudySpec, Trial
@@ -186,15 +194,16 @@ def keep_models(
     """
     goals = {name: "min" if sign < 0 else "max" for name, (_, sign) in objective.scorers.items()}
     found = chosen(keep, history, goals | {"fit_seconds": "min"}, best)
-    known = origins(home, spec.name)
-    live = numbers_of(Path(home) / "models" / spec.name, history_of(home, spec.name))
+    name = model_name(spec.name)
+    known = origins(home, name)
+    live = numbers_of(Path(home) / "models" / name, history_of(home, name))
     new, versions, reasons = [], {}, dict(found.reasons)
     for trial in found:
         about = _about(objective, spec, history, trial, keep.notes)
         version = known.get(origin(about["meta"], about["data"]) or "")
         if version is None:
             with saying(f"{spec.name}: refitting #{trial.number} on all rows"):
-                saved = _refitted(home, objective, spec.name, trial, about)
+                saved = _refitted(home, objective, name, trial, about)
             new.append(saved)
             version = saved.version
         elif version not in live:
@@ -202,8 +211,8 @@ def keep_models(
             continue
         versions[trial.number] = version
     front_runner = next(iter(versions.values()), None)
-    verdict = None if front_runner is None else challenge(home, spec.name, front_runner)
-    shown = None if front_runner is None else show_model(home, spec.name, front_runner)
+    verdict = None if front_runner is None else challenge(home, name, front_runner)
+    shown = None if front_runner is None else show_model(home, name, front_runner)
     return Kept(tuple(new), versions, shown, verdict, reasons, keep)
 
 
@@ -226,7 +235,8 @@ def keep_trial(
     found = chosen(Keep(all=True), history, best=trial)
     if trial.number in found.reasons:
         raise InvalidStudy(f"#{trial.number} cannot be a model: {found.reasons[trial.number]}.")
-    return _refitted(home, objective, spec.name, trial, _about(objective, spec, history, trial, notes))
+    about = _about(objective, spec, history, trial, notes)
+    return _refitted(home, objective, model_name(spec.name), trial, about)
 
 
 def _about(

@@ -26,6 +26,7 @@ import numpy as np
 from luthier.clock import Clock, SystemClock
 from luthier.errors import ModelError, did_you_mean
 from luthier.estimators.data import Data
+from luthier.files import folder_of
 from luthier.models import log
 from luthier.models.card import card
 from luthier.models.files import FILES, dump, restore
@@ -355,10 +356,15 @@ def _deleted(events: Iterable[Event]) -> set[int]:
     return {event.version for event in events if event.what == "deleted"}
 
 
+def model_name(study: str) -> str:
+    """The name of a study's model: the study's, or where no folder can be called so, the beginning of it and a checksum."""
+    return folder_of(Path(), "models", study).name
+
+
 def _folder(home: Path | str, name: str) -> Path:
-    if not re.fullmatch(r"[^\W.][^/\\\0]{0,199}", name):
+    if model_name(name) != name:
         raise ModelError(
-            f"{name!r} is no name for a model. Begin with a letter or digit, and use no slashes."
+            f"{name!r} is no name for a model. Use one that does not begin with a dot, has no slashes, and takes at most 255 bytes."
         )
     return Path(home) / "models" / name
 

@@ -71,5 +71,11 @@ def told(event: Event) -> str:
             return f"rolled back; version {event.about['to']} took its place"
         case "noted":
             return f"said on the card: {', '.join(event.about['notes']).replace('_', ' ')}"
+        case "deployed":
+            return f"deployed on port {event.about['port']}" if "port" in event.about else "deployed"
+        case "undeployed":
+            return "no longer deployed"
+        case "rolled back deployment":
+            return "no longer deployed: what was deployed before took its place"
         case other:
             return str(other)

@@ -122,7 +122,7 @@ class View:
         worst = scaled[scaled <= fence].max() if q3 > q1 else scaled.max()
         ends = sorted(self.sign * end for end in (scaled.min(), worst))
         if ends[0] == ends[1]:
-            room = max(0.5, 1e-3 * abs(ends[0]))
+            room = 0.05 * abs(ends[0]) or 0.5
             ends = [ends[0] - room, ends[1] + room]
         low, high = ([10.0**end for end in ends]) if self.log else ends
         return low, high

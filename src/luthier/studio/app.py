@@ -44,9 +44,22 @@ from luthier.studio.works import Works
 from luthier.summary import duration
 
 MONTH = 30 * 24 * 3600
-NAVIGATION = (Place("/", "studies"), Place("/new", "drafts.new"), Place("/models", "models"), Place("/settings", "settings"))
+NAVIGATION = (
+    Place("/", "studies"),
+    Place("/new", "drafts.new"),
+    Place("/models", "models"),
+    Place("/settings", "settings"),
+)
 """The pages that every page leads to."""
-TABS = (Place("", "study.overview"), Place("/trials", "study.more"), Place("/explore", "explore"), Place("/curves", "curves"), Place("/timeline", "timeline"), Place("/failures", "study.failures"), Place("/manage", "manage.tab"))
+TABS = (
+    Place("", "study.overview"),
+    Place("/trials", "study.more"),
+    Place("/explore", "explore"),
+    Place("/curves", "curves"),
+    Place("/timeline", "timeline"),
+    Place("/failures", "study.failures"),
+    Place("/manage", "manage.tab"),
+)
 """The pages of a study, below its address."""
 
 
@@ -118,7 +131,9 @@ class Studio:
         """A part of a page; where it cannot be shown, it says so, and the others are."""
 
         def shown(template: str, values: Mapping[str, Any]) -> Markup:
-            return Markup(self._pages.get_template(f"parts/{template}.html").render(may=may, url=url, **values))
+            return Markup(
+                self._pages.get_template(f"parts/{template}.html").render(may=may, url=url, **values)
+            )
 
         try:
             return shown(name, look())
@@ -199,7 +214,17 @@ class Studio:
     def app(self) -> ASGIApp:
         """The whole of it, guarded."""
         models = Models(self)
-        sections = (Studies(self), Explore(self), Drafts(self), Frame(self), Running(self), Manage(self), Compare(self), Export(self), models)
+        sections = (
+            Studies(self),
+            Explore(self),
+            Drafts(self),
+            Frame(self),
+            Running(self),
+            Manage(self),
+            Compare(self),
+            Export(self),
+            models,
+        )
         routes = [
             *(route for section in sections for route in section.routes()),
             Route("/login", self.login, methods=["GET", "POST"]),

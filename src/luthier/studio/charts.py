@@ -79,7 +79,8 @@ def _scale(values: Floats, best: Floats, upwards: bool) -> tuple[float, float]:
     line = best[np.isfinite(best)]
     if len(line) and len(finite) < 20:
         low, high = min(low, float(line.min())), max(high, float(line.max()))
-    return (low, high) if high > low else (low - 0.5, high + 0.5)
+    room = 0.05 * abs(low) or 0.5
+    return (low, high) if high > low else (low - room, high + room)
 
 
 def _density(values: Floats, low: float, high: float) -> tuple[list[list[int]], int]:

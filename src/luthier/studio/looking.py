@@ -116,7 +116,9 @@ class Shown:
         """Where the study stands now."""
         now = self._clock.now()
         row = self.row
-        if is_at_work(row, now):  # or was, a moment ago: a process of this machine that is no more need not be waited for
+        if is_at_work(
+            row, now
+        ):  # or was, a moment ago: a process of this machine that is no more need not be waited for
             holders = self._store.workers(self.name)
             if holders and all(map(is_gone, holders)):
                 row = replace(row, active=0.0)

@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from luthier.errors import ModelError
+from luthier.models.registry import model_name
 from luthier.store.url import VARIABLE
 from luthier.studio.looking import Shelf, Shown
 from luthier.studio.models.views import address
@@ -24,8 +25,14 @@ def of_trial(shelf: Shelf, shown: Shown, trial: Trial) -> dict[str, Any]:
     models: Any = shown.facts().get("models") or []
     for one in models:
         version = int(one["version"])
-        if one["trial"] == trial.number and (shelf.home / "models" / shown.name / str(version)).is_dir():
-            return {"model": {"href": address(shown.name, version), "version": version}, "savable": False}
+        if (
+            one["trial"] == trial.number
+            and (shelf.home / "models" / model_name(shown.name) / str(version)).is_dir()
+        ):
+            return {
+                "model": {"href": address(model_name(shown.name), version), "version": version},
+                "savable": False,
+            }
     able = trial.state is State.COMPLETED and shown.spec.about.get("estimator") is not None
     return {"model": None, "savable": able and kept(shelf.home, shown.name) is not None}
 
