@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -108,6 +110,9 @@ def test_a_system_that_turns_dark_turns_the_charts_too(desk: Desk, studio: Serve
     page = desk(studio, "/s/first")
     assert (paper(page), ink_of_chart(page)) == (LIGHT, "#1c1b1a")
     page.emulate_media(color_scheme="dark")
+    end = monotonic() + 10
+    while ink_of_chart(page) != "#eceae6" and monotonic() < end:
+        page.wait_for_timeout(50)
     assert (paper(page), ink_of_chart(page)) == (DARK, "#eceae6")
 
 
@@ -227,11 +232,14 @@ def test_on_a_small_screen_the_pages_are_below_and_nothing_is_wider(
     bar = page.get_by_role("navigation", name="Pages").bounding_box()
     assert bar is not None
     assert (bar["x"], bar["width"], bar["y"] + bar["height"]) == (0, 320, 800)
-    page.evaluate("() => scrollTo(0, 1e6)")
-    page.wait_for_timeout(100)
-    last = page.locator("main > :last-child").bounding_box()
-    assert last is not None
-    assert last["y"] + last["height"] <= bar["y"] + 1
+    # Parts that come into view make the page longer: until it has its end.
+    page.wait_for_function(
+        """bar => {
+          scrollTo(0, 1e6);
+          return document.querySelector("main > :last-child").getBoundingClientRect().bottom <= bar + 1;
+        }""",
+        arg=bar["y"],
+    )
     for path in PAGES[:-1]:
         page.goto(path)
         assert page.evaluate("() => document.documentElement.scrollWidth") == 320, path

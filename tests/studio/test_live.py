@@ -74,6 +74,7 @@ def test_a_trial_of_another_process_is_on_the_page_within_a_second(
             "ended": 5,
             "failed": 1,
             "best": "0.300 ± 0.058 (#1)",
+            "process": False,
         }
         assert other.stdin is not None
         assert other.stdout is not None
