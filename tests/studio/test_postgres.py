@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
+import luthier as lt
 from luthier.store.url import open_store
 from tests.studio.conftest import Book, Served
 from tests.studio.test_live import listening
+from tests.studio.test_works import GRID, until
 
 
 @pytest.fixture
@@ -46,3 +49,23 @@ def test_a_server_is_shown_as_a_file_is(serve: Callable[..., Served], server_boo
     for odd in ("/s/%00", "/s/%ff", f"{base}/t/2147483648", f"{base}/t/2147483647", "/s/none"):
         assert studio.get(odd).status == 404, odd
     assert "password" not in studio.get("/").text
+
+
+def test_a_study_on_a_server_is_begun_and_gone_on_with(
+    serve: Callable[..., Served],
+    server_book: Book,
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where what belongs to studies on a server is kept
+    studio = serve(store=url)
+    works = studio.opened.studio.works
+    works.start("forest", GRID)
+    until(lambda: not works.working("forest"))
+    assert works.failure("forest") is None, works.log("forest")
+    study = lt.load("forest", url)
+    assert [trial.state for trial in study.trials] == ["completed"] * 6
+    study.close()
+    assert (tmp_path / ".luthier" / "models" / "forest" / "1" / "model.skops").is_file()
+    assert studio.get("/s/forest").status == 200
