@@ -146,7 +146,7 @@ class Studio:
         base = path_of("s", shown.name)
 
         def look() -> dict[str, Any]:
-            about = {**views.head(self.shelf, shown), **self.works.stands(shown.name), "left": _left(shown)}
+            about = {**views.head(shown), **self.works.stands(shown.name), "left": _left(shown)}
             has_file = self.works.given(shown.name) is not None
             return {"study": shown.name, "base": base, "has_file": has_file, **about}
 

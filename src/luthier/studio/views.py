@@ -97,7 +97,7 @@ def glance(shown: Shown) -> dict[str, Any]:
     }
 
 
-def head(shelf: Shelf, shown: Shown) -> dict[str, Any]:
+def head(shown: Shown) -> dict[str, Any]:
     """Where a study stands, and what may be asked of it."""
     found = line(shown)
     total = shown.spec.budget.trials

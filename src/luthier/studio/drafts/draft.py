@@ -165,8 +165,6 @@ DEFAULTS: Mapping[str, str] = {
     "show": "fitting",
 }
 """What a field says where nobody said anything."""
-BOXES = ("shuffle", "stratified")
-"""Boxes that are ticked before anybody says anything."""
 SENT = "form"
 """The field that a form brings with it, so that a box that is not ticked can be told from one that was never shown."""
 
@@ -200,7 +198,7 @@ class _Reading:
         scores, primary = self._scores(entry, task)
         self._models(scores)
         chosen = self._search(space, folds)
-        self._budget(space, chosen)
+        self._budget(space)
         self._name(entry, table)
         return Draft(
             fields=self.fields,
@@ -544,7 +542,7 @@ class _Reading:
             self.given["trial_seconds"] = limit
         return chosen
 
-    def _budget(self, space: Space | None, chosen: Strategy) -> None:
+    def _budget(self, space: Space | None) -> None:
         budget: dict[str, Any] = {}
         trials = self._whole("trials", 1, MOST_TRIALS)
         if trials is not None:

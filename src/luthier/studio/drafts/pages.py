@@ -140,7 +140,7 @@ class Drafts:
             "scores": lambda: views.scores(draft),
             "search": lambda: views.search(draft, reckoned, self._taken(), self._studio.settings.workers),
             "split": lambda: views.split(draft),
-            "summary": lambda: views.summary(draft, reckoned, self._studio.shelf.home),
+            "summary": lambda: views.summary(draft, reckoned),
             "code": lambda: views.code(draft, reckoned),
         }
         return {name: self._part(request, name, looks[name], problems) for name in names}

@@ -293,7 +293,7 @@ def _combinations(draft: Draft, found: Count) -> str:
     return plural(found.total, "combination")
 
 
-def summary(draft: Draft, reckoned: Reckoning, home: Any) -> dict[str, Any]:
+def summary(draft: Draft, reckoned: Reckoning) -> dict[str, Any]:
     """What the study will take."""
     return {
         "fits": _fits(draft, reckoned),

@@ -224,10 +224,6 @@ class Manage:
         """How the studio is set up, and what this browser has chosen."""
         return self._studio.page(request, "manage/settings.html", settings(self._studio, request))
 
-    def trial_parts(self, shown: Shown, number: int) -> dict[str, Any]:
-        """What the page of a trial has besides what happened."""
-        return {"remarks": trial.remarks(shown, number)}
-
 
 def _read(file: BinaryIO, length: int) -> Iterator[bytes]:
     """So many bytes of a file, which is closed then: one that grows meanwhile does not make the answer longer than was said."""

@@ -126,5 +126,5 @@ WORDS = {
 SCRIPT = (
     "explore.absent", "explore.noscore", "explore.line", "explore.best", "explore.worst",
     "explore.predicted", "explore.together", "curves.band", "curves.median", "curves.by.step", "curves.by.seconds",
-    "timeline.lane", "timeline.work", "timeline.share",
+    "timeline.work",
 )  # fmt: skip

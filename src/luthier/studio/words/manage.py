@@ -71,7 +71,6 @@ WORDS = {
     "trial.note.text": "Note",
     "trial.note.none": "No note.",
     "trial.tags": "Tags",
-    "trial.tags.none": "No tags.",
     "trial.tags.add": "Add tags",
     "trial.tags.how": "Letters and digits, with blanks in between; find them with tag:NAME in a filter.",
     "trial.tags.go": "Add",

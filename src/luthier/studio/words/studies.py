@@ -12,7 +12,6 @@ WORDS = {
     "list.trials": "Trials",
     "list.time": "Time",
     "list.last": "Last change",
-    "list.count": "{n} in {place}",
     "list.failed": "{n} failed",
     "list.stopped": "{n} stopped early",
     # One study
