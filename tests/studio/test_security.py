@@ -11,8 +11,11 @@ from urllib.parse import quote
 import pytest
 
 import luthier as lt
-from luthier.errors import InvalidStudy
+from luthier.errors import InvalidStudy, ModelError
+from luthier.serving.deployments import Deployments
 from luthier.serving.door import Door, Keys
+from luthier.studio.looking import Shelf
+from luthier.studio.works import Works
 from luthier.study import Failed, Objective, Problem, Proposal, Record, Report
 from tests.studio.conftest import Book, Served
 
@@ -274,3 +277,88 @@ def test_a_port_that_is_taken_is_said_and_the_default_moves_on() -> None:
 @pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
 def test_it_listens_on_this_machine_only(studio: Served) -> None:
     assert studio.opened.socket.getsockname()[0] == "127.0.0.1"
+
+
+def test_an_address_that_is_none_is_refused_and_breaks_nothing(studio: Served) -> None:
+    for odd in ("http://[", "http://[::1", "http://127.0.0.1:99999999", "//", "\xff"):
+        assert studio.call("/logout", "POST", "", sec_fetch_site="same-origin", origin=odd).status == 403, odd
+        answer = studio.post("/settings/theme", "theme=dark", referer=odd)
+        assert (answer.status, answer.headers["location"]) == (303, "/"), odd
+
+
+def test_a_number_longer_than_python_reads_is_not_found(studio: Served, first: str) -> None:
+    long = "9" * 5000
+    for path in (f"/s/first/t/{long}", f"/s/first/t/{long}/files/a", f"/models/x/{long}", f"/static/{long}"):
+        assert studio.get(path).status == 404
+
+
+def test_cookies_of_other_programs_of_this_machine_lock_nobody_out(studio: Served) -> None:
+    for odd in ('a{b="x y; ', 'foo=a"b,c; ', "bad name=1; ", '{"a": 1}=[1]; ', "=; ", "ä=ö; "):
+        assert studio.call("/", cookie=f"{odd}{studio.cookie}").status == 200, odd
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and pipes are POSIX's")
+def test_links_and_pipes_among_the_files_of_a_study_lead_nowhere(
+    studio: Served, first: str, place: Path, tmp_path: Path
+) -> None:
+    away = tmp_path / "away"
+    away.mkdir()
+    (away / "key").write_text("no way to see this")
+    (away / "output.log").write_text("no way to see this")
+    work = place.parent / "work" / first
+    for number in range(4):
+        (work / str(number) / "1").mkdir(parents=True)
+    (work / "0" / "artifacts").symlink_to(away)
+    (work / "0" / "1" / "output.log").symlink_to(away / "key")
+    (work / "1" / "1").rmdir()
+    (work / "1" / "1").symlink_to(away)
+    os.mkfifo(work / "2" / "1" / "output.log")
+    for name in ("studio.log", "study.toml"):
+        (work / name).symlink_to(away / "key")
+    os.mkfifo(work / "studio.lock")
+    new = place.parent / "work" / "new"
+    new.mkdir()
+    (new / "studio.log").symlink_to(away / "key")
+    base = f"/s/{first}"
+    assert studio.get(f"{base}/t/0/files/key").status == 404
+    pages = (base, f"{base}/manage", "/s/new/starting", *(f"{base}/t/{n}" for n in range(3)))
+    for path in (*pages, *(f"{base}/t/{n}/output" for n in range(3))):
+        answer = studio.get(path)
+        assert answer.status == 200, path
+        assert "no way to see this" not in answer.text, path
+        assert "cannot be shown" not in answer.text, path
+    (work / "3" / "artifacts").mkdir()
+    (work / "3" / "artifacts" / "mine").write_text("to be seen")
+    moved = place.parent / "large"
+    (place.parent / "work").rename(moved)  # to a larger disk, say
+    (place.parent / "work").symlink_to(moved)
+    assert studio.get(f"{base}/t/3/files/mine").text == "to be seen"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links are POSIX's")
+@pytest.mark.usefixtures("no_processes")
+def test_what_is_written_for_a_study_goes_through_no_link(place: Path, book: Book, first: str) -> None:
+    mine = place.parent / "mine"
+    mine.write_text("as it was")
+    works = Works(Shelf(str(place)))
+    folder = place.parent / "work" / "new"
+    folder.mkdir(parents=True)
+    for name in ("studio.log", "study.toml", ".study.toml"):
+        (folder / name).symlink_to(mine)
+    given = {
+        "estimator": "sklearn.svm:SVC",
+        "data": "iris",
+        "maximize": "accuracy",
+        "space": {"C": {"float": [1, 2]}},
+    }
+    works.start("new", {**given, "budget": {"trials": 3}})
+    assert mine.read_text() == "as it was"
+    assert works.given("new") is not None
+    assert (folder / "studio.log").is_symlink() is False
+    for name in ("lock", ".deployment.json", "log"):
+        path = place.parent / "serving" / name
+        path.parent.mkdir(exist_ok=True)
+        path.symlink_to(mine)
+    with pytest.raises(ModelError):
+        Deployments(place.parent).stop()
+    assert mine.read_text() == "as it was"

@@ -7,6 +7,7 @@ NUMBER/artifacts/NAME                       an artifact
 
 from luthier.files.attempt import AttemptFiles, Checkpoint, Place
 from luthier.files.names import folder_of
+from luthier.files.opening import is_within, opened
 from luthier.files.settings import Files
 from luthier.files.study import StudyFiles, TrialFiles, meter, size
 
@@ -18,6 +19,8 @@ __all__ = [
     "StudyFiles",
     "TrialFiles",
     "folder_of",
+    "is_within",
     "meter",
+    "opened",
     "size",
 ]

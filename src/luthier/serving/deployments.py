@@ -451,8 +451,8 @@ class Deployments:
 
 
 def _private(path: Path, mode: str) -> Any:
-    """The file opened; nobody else may read it if it is made."""
-    return open(path, mode, opener=lambda name, flags: os.open(name, flags, 0o600))
+    """The file opened; nobody else may read it if it is made. A link is not followed."""
+    return open(path, mode, opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o600))
 
 
 def _deployment(kept: _Kept) -> Deployment:

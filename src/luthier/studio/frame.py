@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from luthier.studio.guard import is_at
 from luthier.studio.web import form_of, post, see
 from luthier.studio.words import say
 
@@ -52,8 +53,9 @@ class Frame:
 
 def _back(request: Request) -> str:
     """The page that a form was sent from, as an address within the studio."""
-    came = urlsplit(request.headers.get("referer", ""))
-    if came.netloc.lower() != request.headers.get("host", "").lower():
+    url = request.headers.get("referer", "")
+    if not is_at(url, request.headers):
         return "/"
+    came = urlsplit(url)
     path = "/" + came.path.lstrip("/\\")  # two slashes would name another host
     return f"{path}?{came.query}" if came.query else path

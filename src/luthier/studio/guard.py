@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,6 +23,8 @@ SAFE = ("GET", "HEAD", "OPTIONS")
 OPEN = ("/healthz", "/login", "/static/")
 OWN = ("/logout", "/settings/theme", "/settings/keys")
 """What changes nothing but the browser it is sent from: those who may only look may do it too."""
+LONGEST_PATH = 4_000
+"""Characters of an address without its query. Numbers that are much longer are not read by Python."""
 POLICY = "; ".join(
     [
         "default-src 'none'",
@@ -95,6 +97,8 @@ class Guard:
                 return 403, say("refused.foreign")
         elif not _is_from_here(headers):
             return 403, say("refused.foreign")
+        if len(path) > LONGEST_PATH:
+            return 404, say("refused.missing")
         if path == OPEN[0] or path == OPEN[1] or path.startswith(OPEN[2]):
             return None
         if scope["role"] is None:
@@ -112,8 +116,16 @@ def _is_from_here(headers: Headers) -> bool:
     if origin is not None and not (
         origin == "null" and site is not None
     ):  # null where a page sends no referrer
-        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+        return is_at(origin, headers)
     return site is not None or headers.get("authorization", "").lower().startswith("bearer ")
+
+
+def is_at(url: str, headers: Headers) -> bool:
+    """Whether an address is one of the host that a request was sent to."""
+    try:
+        return urlsplit(url).netloc.lower() == headers.get("host", "").lower()
+    except ValueError:
+        return False
 
 
 def _is_foreign_part(headers: Headers) -> bool:
@@ -124,8 +136,5 @@ def _is_foreign_part(headers: Headers) -> bool:
 
 
 def _cookie(header: str | None, name: str) -> str | None:
-    try:
-        found = SimpleCookie(header or "").get(name)
-    except CookieError:
-        return None
-    return None if found is None else found.value
+    # Not with http.cookies, which reads nothing from the first odd cookie on: any program on any port of this machine may set some.
+    return cookie_parser(header or "").get(name)

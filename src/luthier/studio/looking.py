@@ -15,7 +15,7 @@ from luthier.analysis.filtering import Filter, parse
 from luthier.clock import Clock, SystemClock
 from luthier.engine.identity import is_gone
 from luthier.errors import StoreUnavailable, StudyNotFound, did_you_mean
-from luthier.files import StudyFiles, folder_of
+from luthier.files import StudyFiles, folder_of, opened
 from luthier.space import Params
 from luthier.store.base import Store, StudyRow
 from luthier.store.url import home, open_store, place
@@ -281,7 +281,7 @@ class Shelf:
         folder = folder_of(self.home, "work", name)
         path = folder / str(trial.number) / str(max(trial.attempt, 1)) / "output.log"
         try:
-            with path.open("rb") as file:
+            with opened(path, folder) as file:
                 size = file.seek(0, 2)
                 file.seek(min(size, max(after, size - most)))
                 return file.read(most).decode(errors="replace"), size

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier.errors import InvalidStudy, LuthierError, StudyNotFound
-from luthier.files import folder_of
+from luthier.files import folder_of, opened
 from luthier.store.url import VARIABLE, place
 from luthier.studio.looking import Shelf
 from luthier.studio.views import stands
@@ -109,7 +109,8 @@ class Works:
         threading.Thread(target=process.wait, daemon=True).start()  # so that no zombie is left of it
 
     def _run(self, name: str, file: Path, lock: int) -> subprocess.Popen[bytes]:
-        with (file.parent / LOG).open("wb") as log:
+        (file.parent / LOG).unlink(missing_ok=True)  # it might be a link
+        with (file.parent / LOG).open("xb") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "luthier", "run", str(file), f"--name={name}", "--no-progress"],
                 stdin=subprocess.DEVNULL,
@@ -147,19 +148,29 @@ class Works:
 
     def stands(self, name: str) -> dict[str, Any]:
         """What a study's page says of its process."""
-        begins = self.alive(name) and not self._active(name)
+        alive = self.alive(name)
         return {
             "process": {
-                "begins": begins,
-                "resumable": not begins and self.can_resume(name),
+                "alive": alive,
+                "begins": alive and self._begins(name),
+                "resumable": not alive and self.can_resume(name),
                 "trouble": self.failure(name),
             }
         }
 
+    def _begins(self, name: str) -> bool:
+        """Whether the process of a study has not come to its first trial yet, rather than that its last one is over."""
+        try:
+            started = kept_path(self._shelf.home, name).stat().st_mtime
+            active = self._shelf.study(name).row.active
+        except (OSError, StudyNotFound):
+            return True
+        return active is None or active < started
+
     def log(self, name: str, most: int = LOG_BYTES) -> str:
         """The end of what its process printed; empty where it printed nothing, or there was none."""
         try:
-            with (self._folder(name) / LOG).open("rb") as file:
+            with opened(self._folder(name) / LOG, self._folder(name)) as file:
                 file.seek(max(0, file.seek(0, 2) - most))
                 return file.read(most).decode(errors="replace")
         except OSError:
@@ -222,7 +233,7 @@ def _lock(folder: Path) -> int | None:
     """The lock of a study, taken, as a file that is open; None where a process has it."""
     import fcntl
 
-    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -236,7 +247,7 @@ def _is_locked(folder: Path) -> bool:
     import fcntl
 
     try:
-        lock = os.open(folder / LOCK, os.O_RDONLY)
+        lock = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return False
     try:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from luthier.files import folder_of
+from luthier.files import folder_of, opened
 from luthier.studyfile.writing import to_toml
 
 FILE = "study.toml"
@@ -21,7 +21,9 @@ def kept_path(home: Path, name: str) -> Path:
 def kept(home: Path, name: str) -> dict[str, Any] | None:
     """What the copy says, as `from_given` takes it; None where there is none that can be read."""
     try:
-        return tomllib.loads(kept_path(home, name).read_text(encoding="utf-8"))
+        path = kept_path(home, name)
+        with opened(path, path.parent) as file:
+            return tomllib.load(file)
     except (OSError, ValueError):
         return None
 
@@ -31,5 +33,6 @@ def keep(home: Path, name: str, given: Mapping[str, Any]) -> None:
     path, text = kept_path(home, name), to_toml(given)
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{FILE}")
+    new.unlink(missing_ok=True)  # it might be a link
     new.write_text(text, encoding="utf-8")
     new.replace(path)

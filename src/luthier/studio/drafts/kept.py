@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 from collections.abc import Mapping
@@ -61,7 +60,7 @@ class Drawer:
         if path is None:
             return False
         kept = {name: text for name, text in fields.items() if name not in PASSING}
-        beside = path.with_suffix(f".{os.getpid()}.part")
+        beside = path.with_suffix(f".{secrets.token_hex(4)}.part")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             beside.write_text(

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from luthier import api
 from luthier.errors import InvalidStudy
+from luthier.files import opened
 from luthier.studio import views
 from luthier.studio.looking import Shown
 from luthier.studio.manage import again, trial
@@ -213,7 +214,7 @@ class Manage:
         if kept is None:
             raise HTTPException(404)
         try:
-            file = os.fdopen(trial.opened(kept), "rb")
+            file = opened(kept.path, self._studio.shelf.files(shown.name).root)
         except OSError:
             raise HTTPException(404) from None
         length = os.fstat(file.fileno()).st_size

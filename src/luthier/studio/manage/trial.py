@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from luthier.analysis.table import number as written
-from luthier.files import size
+from luthier.files import is_within, size
 from luthier.space import Choice, Parameter, Scalar
 from luthier.studio.looking import Shelf, Shown
 from luthier.studio.words import say
@@ -48,9 +47,10 @@ def artifacts(shelf: Shelf, study: str, number: int) -> list[Kept]:
     """The files among a trial's artifacts, in order, at most so many. What is a link, a pipe or a device is none of them: it could lead
     anywhere.
     """
-    kept = shelf.files(study)[number].artifacts
-    found: list[Kept] = []
-    for path in kept.values():
+    files, found = shelf.files(study), list[Kept]()
+    for path in files[number].artifacts.values():
+        if not is_within(path.parent, files.root):
+            return []
         for file in _files(path):
             found.append(Kept(file.relative_to(path.parent).as_posix(), file, file.lstat().st_size))
             if len(found) == MOST_FILES:
@@ -68,11 +68,6 @@ def _files(path: Path) -> Iterator[Path]:
         yield path
     for each in inner:
         yield from _files(each)
-
-
-def opened(kept: Kept) -> int:
-    """The file, open to read; raises OSError where it has become a link since it was listed."""
-    return os.open(kept.path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0))
 
 
 def files(shelf: Shelf, study: str, number: int) -> dict[str, Any] | None:
