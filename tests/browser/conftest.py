@@ -136,7 +136,7 @@ def axe() -> Axe:
             page.evaluate(source)
         only = {"type": "tag", "values": RULES} if rules is None else {"type": "rule", "values": rules}
         found = page.evaluate(
-            "only => axe.run(document, {runOnly: only, resultTypes: ['violations']}).then(({violations}) => violations)",
+            "only => axe.run(document, {runOnly: only, resultTypes: ['violations'], preload: false}).then(({violations}) => violations)",
             only,
         )
         return [
