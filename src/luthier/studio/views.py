@@ -485,17 +485,12 @@ def _params(params: Any, base: Any) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "value": _literal(params[name]) if name in params else None,
-            "base": _literal(base[name]) if base is not None and name in base else None,
+            "value": shortened(repr(params[name]), VALUE_LETTERS) if name in params else None,
+            "base": shortened(repr(base[name]), VALUE_LETTERS) if base is not None and name in base else None,
             "differs": base is not None and _differs(params, base, name),
         }
         for name in names
     ]
-
-
-def _literal(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= VALUE_LETTERS else text[: VALUE_LETTERS - 1] + "…"
 
 
 def _differs(params: Metrics, base: Metrics, name: str) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import fields
@@ -20,7 +19,7 @@ from typing import Any
 
 from luthier.errors import InvalidStudy, LuthierError, StudyNotFound
 from luthier.files import folder_of, opened
-from luthier.store.url import VARIABLE, place
+from luthier.studio.commands import command, complaint, environment
 from luthier.studio.looking import Shelf
 from luthier.studio.views import stands
 from luthier.studio.words import say
@@ -30,7 +29,6 @@ from luthier.studyfile import absolute, from_given, keep, kept, kept_path
 LOG, LOCK = "studio.log", "studio.lock"
 LOG_BYTES = 64_000
 NEWS_SECONDS = 5.0
-SAID = "luthier: error: "
 GOES_ON = ("paused", "stopped", "interrupted", "open")
 """How a study stands that may be gone on with."""
 LONGEST_NAME = 200
@@ -112,18 +110,14 @@ class Works:
         (file.parent / LOG).unlink(missing_ok=True)  # it might be a link
         with (file.parent / LOG).open("xb") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", "luthier", "run", str(file), f"--name={name}", "--no-progress"],
+                command("run", str(file), f"--name={name}", "--no-progress"),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 pass_fds=[lock],
                 start_new_session=True,
-                # The store goes by the environment: its address may hold a password, and command lines are for all to see.
-                env=os.environ | {VARIABLE: self._store(), "PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
+                env=environment(self._shelf.url) | {"PYTHONUNBUFFERED": "1"},
             )
-
-    def _store(self) -> str:
-        return self._shelf.url or os.environ.get(VARIABLE) or place(None)
 
     # --- looking ---------------------------------------------------------------------------------
 
@@ -180,10 +174,10 @@ class Works:
         """Why the process of a study ended without an answer, in a sentence; None where it lives, or all is well."""
         if self.alive(name) or not self._is_news(name):
             return None
-        lines = [line.strip() for line in self.log(name).splitlines() if line.strip()]
-        said = [line.removeprefix(SAID) for line in lines if line.startswith(SAID)]
-        if said:
-            return said[-1]
+        printed = self.log(name)
+        if said := complaint(printed):
+            return said
+        lines = [line.strip() for line in printed.splitlines() if line.strip()]
         if any(line.startswith("Traceback ") for line in lines):
             return say("works.broke", error=lines[-1])
         if name not in self._shelf.names():

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from luthier.errors import LuthierError
+from luthier.files import size
 from luthier.space import Int
 from luthier.studio.drafts import counting, estimate
 from luthier.studio.drafts.counting import Count
@@ -173,15 +174,7 @@ def _refits(draft: Draft) -> int | None:
     return None if models.get("all") else cast("int", models.get("best", 1))
 
 
-def size_text(size: tuple[float, float]) -> str:
-    """Bytes, at least and at most, in words."""
-    low, high = (_bytes(number) for number in size)
+def size_text(sizes: tuple[float, float]) -> str:
+    """Bytes, at least and at most, in words; two digits, since they are an estimate."""
+    low, high = (size(float(f"{number:.2g}")) for number in sizes)
     return low if low == high else f"{low} – {high}"
-
-
-def _bytes(number: float) -> str:
-    for unit in ("B", "KB", "MB", "GB"):
-        if number < 999.5:
-            return f"{number:.0f} {unit}" if number >= 9.95 or unit == "B" else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:,.1f} TB"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
@@ -18,7 +16,8 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from luthier.errors import InvalidFilter, StoreUnavailable
-from luthier.store.url import VARIABLE, copy_of, place
+from luthier.store.url import copy_of, place
+from luthier.studio.commands import command, complaint, environment
 from luthier.studio.export import tables
 from luthier.studio.looking import Shown, filtered
 from luthier.studio.web import download, get, may
@@ -136,14 +135,18 @@ def _file(headers: dict[str, str], kind: str, make: Callable[[Path], None]) -> R
 
 
 def _run(arguments: list[str], url: str | None) -> None:
-    """A command of Luthier in a process of its own; the store goes in its environment, since anybody can read command lines."""
-    env = os.environ | ({VARIABLE: url} if url is not None else {})
-    command = [sys.executable, "-m", "luthier", *arguments]
     try:
         done = subprocess.run(
-            command, env=env, capture_output=True, text=True, timeout=REPORT_SECONDS, check=False
+            command(*arguments),
+            env=environment(url),
+            capture_output=True,
+            text=True,
+            timeout=REPORT_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise HTTPException(503, say("export.long", seconds=REPORT_SECONDS)) from None
     if done.returncode:
-        raise HTTPException(503, say("export.failed", error=done.stderr.strip()[-500:]))
+        raise HTTPException(
+            503, say("export.failed", error=complaint(done.stderr) or done.stderr.strip()[-500:])
+        )

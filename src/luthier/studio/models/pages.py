@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import tempfile
 import zipfile
@@ -12,7 +11,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from markupsafe import Markup
 from starlette.background import BackgroundTask
@@ -29,7 +28,6 @@ from luthier.models.files import FILES
 from luthier.models.notes import NOTES, card_of, note
 from luthier.models.registry import checked, delete_model
 from luthier.serving.rows import MOST_BYTES
-from luthier.store.url import DEFAULT, VARIABLE
 from luthier.studio.drafts.tables import Tables
 from luthier.studio.models import saving, views
 from luthier.studio.models.cabinet import Cabinet, Shown
@@ -39,7 +37,7 @@ from luthier.studio.models.imports import MOST_BYTES as MOST_BUNDLE
 from luthier.studio.models.imports import Imports
 from luthier.studio.models.trying import Trying
 from luthier.studio.models.uploads import file_of
-from luthier.studio.web import form_of, get, may, numbers, post, report, see
+from luthier.studio.web import download, form_of, get, may, numbers, post, report, see
 from luthier.studio.words import WORDS, say
 
 if TYPE_CHECKING:
@@ -327,13 +325,13 @@ class Models:
         if said is None or not said.csv or (said.name, said.version) != (path["name"], path["version"]):
             return self._studio.refuse(request.scope, 404, say("models.table.gone"))
         named = f"{said.name}-{said.version}-predictions.csv"
-        return Response(said.csv, media_type="text/csv", headers=_attached(named))
+        return Response(said.csv, media_type="text/csv", headers=download(named))
 
     def card(self, request: Request) -> Response:
         def make(one: Shown) -> Response:
             text = card_of(one.model, one.events)
             named = f"{one.model.name}-{one.model.version}.md"
-            return Response(text, media_type="text/markdown", headers=_attached(named))
+            return Response(text, media_type="text/markdown", headers=download(named))
 
         return self._given(request, make)
 
@@ -348,7 +346,7 @@ class Models:
             checked(one.model, FILES["skops"])
             path = one.model.path / FILES["skops"]
             named = f"{one.model.name}-{one.model.version}.skops"
-            return FileResponse(path, media_type="application/octet-stream", headers=_attached(named))
+            return FileResponse(path, media_type="application/octet-stream", headers=download(named))
 
         return self._given(request, make)
 
@@ -370,9 +368,9 @@ class Models:
                     with zipfile.ZipFile(path) as archive:
                         text = archive.read(f"{named}/predict.py")
                     return Response(
-                        text, media_type="text/x-python", headers=_attached("predict.py"), background=away
+                        text, media_type="text/x-python", headers=download("predict.py"), background=away
                     )
-                headers = _attached(f"{named}.zip")
+                headers = download(f"{named}.zip")
                 return FileResponse(path, media_type="application/zip", headers=headers, background=away)
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -445,7 +443,7 @@ class Models:
                 return str(found["model"]["href"])
             if not found["savable"]:
                 raise HTTPException(422, say("models.save.cannot", number=number))
-            store = self._studio.shelf.url or os.environ.get(VARIABLE) or DEFAULT
+            store = self._studio.shelf.url
             self.errands.begin(shown.name, number, "save", partial(saving.save, store, shown.name, number))
             return "/models"
 
@@ -614,13 +612,3 @@ def plural_types(types: list[str]) -> str:
 
 def _named(one: Shown) -> dict[str, Any]:
     return {"name": one.model.name, "version": one.model.version}
-
-
-def _attached(name: str) -> dict[str, str]:
-    """A file to be kept and not shown, whatever letters are in its name."""
-    plain = "".join(
-        letter if letter.isascii() and (letter.isalnum() or letter in "-._") else "_" for letter in name
-    )
-    return {
-        "content-disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
-    }

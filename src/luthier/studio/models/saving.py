@@ -4,20 +4,16 @@ end.
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from typing import Any
 
 from luthier.errors import ModelError
 from luthier.models.registry import model_name
-from luthier.store.url import VARIABLE
+from luthier.studio.commands import command, complaint, environment
 from luthier.studio.looking import Shelf, Shown
 from luthier.studio.models.views import address
 from luthier.study import State, Trial
 from luthier.studyfile import kept
-
-SAID = "luthier: error: "
 
 
 def of_trial(shelf: Shelf, shown: Shown, trial: Trial) -> dict[str, Any]:
@@ -37,18 +33,16 @@ def of_trial(shelf: Shelf, shown: Shown, trial: Trial) -> dict[str, Any]:
     return {"model": None, "savable": able and kept(shelf.home, shown.name) is not None}
 
 
-def save(store: str, study: str, number: int) -> None:
+def save(store: str | None, study: str, number: int) -> None:
     """Fit it to all rows and save it; returns when that is done. Raises ModelError with what the process said."""
     child = subprocess.run(
-        [sys.executable, "-P", "-m", "luthier", "models", "save", "--json", "--", study, str(number)],
+        command("models", "save", "--json", "--", study, str(number)),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
         start_new_session=True,
-        # The store goes by the environment: its address may hold a password, and command lines are for all to see.
-        env=os.environ | {VARIABLE: store, "NO_COLOR": "1"},
+        env=environment(store) | {"PYTHONSAFEPATH": "1"},
     )
     if child.returncode:
-        lines = child.stderr.decode(errors="replace").strip().splitlines() or ["it said nothing."]
-        said = next((line for line in lines if line.startswith(SAID)), lines[-1])
-        raise ModelError(said.removeprefix(SAID))
+        printed = child.stderr.decode(errors="replace").strip()
+        raise ModelError(complaint(printed) or (printed.splitlines() or ["it said nothing."])[-1])
