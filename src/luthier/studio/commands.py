@@ -13,8 +13,8 @@ SAID = "luthier: error: "
 
 
 def command(*words: str) -> list[str]:
-    """`luthier ...`, by the interpreter that this is."""
-    return [sys.executable, "-m", "luthier", *words]
+    """`luthier ...`, by the interpreter that this is; what lies in the current folder is no module of it."""
+    return [sys.executable, "-P", "-m", "luthier", *words]
 
 
 def environment(store: str | None) -> dict[str, str]:

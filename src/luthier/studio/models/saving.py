@@ -41,7 +41,7 @@ def save(store: str | None, study: str, number: int) -> None:
         capture_output=True,
         check=False,
         start_new_session=True,
-        env=environment(store) | {"PYTHONSAFEPATH": "1"},
+        env=environment(store),
     )
     if child.returncode:
         printed = child.stderr.decode(errors="replace").strip()
