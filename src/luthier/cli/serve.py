@@ -8,9 +8,8 @@ from typing import Any
 
 import click
 
+from luthier.cli.listening import FILE, door_options, missing, warn_of_plain_text
 from luthier.cli.output import store_option
-
-FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command(
@@ -24,33 +23,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     metavar="IN.csv OUT.csv",
     help="Listen nowhere: predict each row of a file into another.",
 )
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    metavar="N",
-    help="Where to listen; 0 is any. [default: 9000, or the next that is free]",
-)
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    metavar="H",
-    help="Which address to listen on. Beyond this machine it needs --token-file.",
-)
-@click.option(
-    "--token-file",
-    type=FILE,
-    metavar="FILE",
-    help="Tokens of your own: a line for who may predict, a second one for who may look at the schema and the metrics. [default: new ones]",
-)
-@click.option(
-    "--allow-host",
-    multiple=True,
-    metavar="NAME",
-    help="A further name that this machine goes by, behind a proxy.",
-)
-@click.option("--cert", type=FILE, metavar="FILE", help="A certificate, for https; with --key.")
-@click.option("--key", type=FILE, metavar="FILE", help="The certificate's private key.")
+@door_options(9000, "a line for who may predict, a second one for who may look at the schema and the metrics")
 @click.option(
     "--trust",
     is_flag=True,
@@ -76,7 +49,6 @@ def serve(
     for curl to try it with. POST /predict takes {"rows": [{...}]} or a CSV; GET /schema says what a row is, /healthz and /metrics how
     it goes. The model runs in a process of its own, which is started again if it dies.
     """
-    from luthier.errors import MissingExtra
     from luthier.serving.source import find
     from luthier.store.url import home
 
@@ -93,10 +65,7 @@ def serve(
         from luthier.serving.door import Door
         from luthier.serving.serve import open_server, to_stderr
     except ImportError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in ("starlette", "uvicorn"):
-            raise
-        raise MissingExtra(package, "studio", "Serving a model") from None
+        raise missing(error, "Serving a model") from None
 
     door = Door(host, port, token_file, allow_host, cert, key)
 
@@ -105,11 +74,7 @@ def serve(
         if token_file is None:
             click.echo(f"token:  {opened.keys.owner}", err=True)
         click.echo(opened.curl, err=True)
-        if not door.is_local and cert is None:
-            click.echo(
-                "luthier: note: without --cert everything, the token too, goes over the network as plain text.",
-                err=True,
-            )
+        warn_of_plain_text(door)
         click.echo(f"{source.name}, version {source.version}, is served. Ctrl-C ends it.", err=True)
 
     with suppress(KeyboardInterrupt):  # which is how it ends

@@ -7,28 +7,15 @@ from pathlib import Path
 
 import click
 
+from luthier.cli.listening import door_options, missing, warn_of_plain_text
 from luthier.cli.output import store_option
-
-FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command(
     epilog="Examples:  luthier studio      luthier studio --store results/studies.db --port 9000 --no-browser"
 )
 @store_option
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    metavar="N",
-    help="Where to listen; 0 is any. [default: 8765, or the next that is free]",
-)
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    show_default=True,
-    metavar="H",
-    help="Which address to listen on. Beyond this machine it needs --token-file.",
-)
+@door_options(8765, "a line for who may change studies, a second one for who may look")
 @click.option("--read-only", is_flag=True, help="Nobody can change anything, whatever the token.")
 @click.option(
     "--workers",
@@ -39,20 +26,6 @@ FILE = click.Path(dir_okay=False, path_type=Path)
     help="How many trials a study that is started here runs at once.",
 )
 @click.option("--no-browser", is_flag=True, help="Print the address, and open no browser.")
-@click.option(
-    "--token-file",
-    type=FILE,
-    metavar="FILE",
-    help="Tokens of your own: a line for who may change studies, a second one for who may look. [default: new ones]",
-)
-@click.option(
-    "--allow-host",
-    multiple=True,
-    metavar="NAME",
-    help="A further name that this machine goes by, behind a proxy.",
-)
-@click.option("--cert", type=FILE, metavar="FILE", help="A certificate, for https; with --key.")
-@click.option("--key", type=FILE, metavar="FILE", help="The certificate's private key.")
 def studio(
     store: str | None,
     port: int | None,
@@ -69,27 +42,18 @@ def studio(
 
     Prints the address to open; its token lets you in. Studies do not need the studio: closing it stops none of them.
     """
-    from luthier.errors import MissingExtra
-
     try:
         from luthier.serving.door import Door
         from luthier.studio.serve import open_browser, open_studio
     except ImportError as error:
-        package = (error.name or "").partition(".")[0]
-        if package not in ("starlette", "uvicorn", "jinja2", "markupsafe"):
-            raise
-        raise MissingExtra(package, "studio", "The studio") from None
+        raise missing(error, "The studio") from None
 
     door = Door(host, port, token_file, allow_host, cert, key)
     opened = open_studio(store, door, readonly=read_only, workers=workers)
     click.echo(opened.owner_url)
     if not read_only:
         click.echo(f"to look only:  {opened.viewer_url}", err=True)
-    if not door.is_local and cert is None:
-        click.echo(
-            "luthier: note: without --cert everything, the token too, goes over the network as plain text.",
-            err=True,
-        )
+    warn_of_plain_text(door)
     click.echo("Ctrl-C ends the studio; studies go on.", err=True)
     if not no_browser and door.is_local:
         open_browser(opened.owner_url)
