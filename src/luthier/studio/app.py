@@ -38,7 +38,7 @@ from luthier.studio.running import Running
 from luthier.studio.static import asset, stamp
 from luthier.studio.studies import Studies
 from luthier.studio.watch import Watch
-from luthier.studio.web import Place, form_of, get, may, path_of, post, report, see
+from luthier.studio.web import Place, complain, form_of, get, may, path_of, post, see
 from luthier.studio.words import SCRIPT, WORDS, say
 from luthier.studio.works import Works
 from luthier.summary import duration
@@ -138,7 +138,7 @@ class Studio:
         try:
             return shown(name, look())
         except Exception as error:
-            report(error)
+            complain(error)
             return shown("failed", {"error": str(error) or type(error).__name__})
 
     def head(self, request: Request, shown: Shown) -> Markup:

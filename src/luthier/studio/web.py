@@ -90,7 +90,7 @@ def download(name: str) -> dict[str, str]:
     }
 
 
-def report(error: Exception) -> None:
+def complain(error: Exception) -> None:
     """Tell whoever started the studio what went wrong, unless it is said on purpose."""
     if not isinstance(error, LuthierError):
         traceback.print_exception(error, file=sys.stderr)

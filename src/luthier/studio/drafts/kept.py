@@ -8,7 +8,6 @@ import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 ID = re.compile(r"[0-9a-f]{12}")
@@ -27,12 +26,6 @@ class Kept:
     title: str
     saved: float
     listed: bool
-
-    @property
-    def moment(self) -> dict[str, str]:
-        """When it was changed, for people and for programs."""
-        at = datetime.fromtimestamp(self.saved, UTC)
-        return {"iso": at.isoformat(), "text": f"{at:%Y-%m-%d %H:%M} UTC"}
 
 
 class Drawer:

@@ -22,6 +22,7 @@ from luthier.studio.drafts.filling import filled
 from luthier.studio.drafts.kept import Drawer
 from luthier.studio.drafts.reckoning import PATIENCE_SECONDS, Reckoning, Reckonings
 from luthier.studio.drafts.tables import Tables
+from luthier.studio.views import moment
 from luthier.studio.web import fields_of, get, may, path_of, post, see
 from luthier.studio.words import WORDS, say
 
@@ -113,7 +114,7 @@ class Drafts:
             "parts": self._parts(request, draft, self._reckonings.of(draft), PARTS, complete=bool(refused)),
             "id": number,
             "kept": [
-                {"id": one.id, "title": one.title, "saved": one.moment}
+                {"id": one.id, "title": one.title, "saved": moment(one.saved)}
                 for one in self._drawer.all()
                 if one.listed
             ],

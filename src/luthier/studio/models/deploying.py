@@ -11,7 +11,7 @@ from luthier.clock import Clock, SystemClock
 from luthier.errors import LuthierError
 from luthier.serving.deployments import Deployment, Deployments, State
 from luthier.studio.models.views import address, moment_of
-from luthier.studio.web import report
+from luthier.studio.web import complain
 from luthier.studio.words import say
 from luthier.summary import plural
 
@@ -65,7 +65,7 @@ class Deploying:
             except LuthierError:
                 pass  # the panel says so
             except Exception as error:
-                report(error)
+                complain(error)
             await asyncio.sleep(EVERY_SECONDS)
 
     def panel(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from luthier.errors import LuthierError
-from luthier.studio.web import report
+from luthier.studio.web import complain
 
 Key = tuple[str, int, str]
 
@@ -61,7 +61,7 @@ class Errands:
         try:
             do()
         except Exception as error:
-            report(error)
+            complain(error)
             problem = str(error) if isinstance(error, LuthierError) else f"{type(error).__name__}: {error}"
         with self._lock:
             if problem is None:

@@ -37,7 +37,7 @@ from luthier.studio.models.imports import MOST_BYTES as MOST_BUNDLE
 from luthier.studio.models.imports import Imports
 from luthier.studio.models.trying import Trying
 from luthier.studio.models.uploads import file_of
-from luthier.studio.web import download, form_of, get, may, numbers, post, report, see
+from luthier.studio.web import complain, download, form_of, get, may, numbers, post, see
 from luthier.studio.words import WORDS, say
 
 if TYPE_CHECKING:
@@ -583,7 +583,7 @@ class Models:
         try:
             return see(await asyncio.to_thread(change))
         except LuthierError as error:
-            report(error)
+            complain(error)
             return self._studio.refuse(request.scope, 422, str(error))
 
     def _usable(self, request: Request) -> Shown:
