@@ -98,6 +98,28 @@ function heat(cells, [across, up]) {
   };
 }
 
+// Rings around the trials that were picked, at [x, y, number] each.
+const rings = (size, width, data) => ({
+  type: "scatter",
+  symbol: "circle",
+  symbolSize: size,
+  itemStyle: { color: "transparent", borderColor: token("--good"), borderWidth: width },
+  data,
+  z: 4,
+});
+
+// The pen of a canvas of so many pixels of the page, sharp on any screen.
+function canvas(box, width, height) {
+  const ratio = devicePixelRatio || 1;
+  box.width = Math.round(width * ratio);
+  box.height = Math.round(height * ratio);
+  box.style.width = `${width}px`;
+  box.style.height = `${height}px`;
+  const drawing = box.getContext("2d");
+  drawing.scale(ratio, ratio);
+  return drawing;
+}
+
 // What a trial is, for who points at it: asked of the server, once.
 const told = new Map();
 function about(box, number) {
@@ -142,7 +164,7 @@ function hover(box) {
   };
 }
 
-const tools = { axis, frame, token, say, short, places, shade, mixed, heat, hover };
+const tools = { axis, frame, token, say, short, places, shade, mixed, heat, rings, canvas, hover };
 
 // A kind of chart either says what ECharts is to draw, or draws by itself.
 function engine(kind, box) {

@@ -1,6 +1,6 @@
 // Draws what a model expects over two parameters, and the trials on it. What it needs of the page is handed in.
 
-export function draw(data, { frame, token, say, places, mixed, ask }) {
+export function draw(data, { frame, token, say, places, mixed, rings, ask }) {
   const shape = frame();
   shape.legend.show = false;
   shape.tooltip.formatter = ask;
@@ -39,17 +39,10 @@ export function draw(data, { frame, token, say, places, mixed, ask }) {
         data: data.numbers.map((number, i) => [data.places[0][i], data.places[1][i], number]),
         z: 2,
       },
-      {
-        type: "scatter",
-        symbol: "circle",
-        symbolSize: 16,
-        itemStyle: { color: "transparent", borderColor: token("--good"), borderWidth: 3 },
-        data: data.selected.flatMap((number) => {
-          const i = data.numbers.indexOf(number);
-          return i < 0 ? [] : [[data.places[0][i], data.places[1][i], number]];
-        }),
-        z: 3,
-      },
+      rings(16, 3, data.selected.flatMap((number) => {
+        const i = data.numbers.indexOf(number);
+        return i < 0 ? [] : [[data.places[0][i], data.places[1][i], number]];
+      })),
     ],
   };
 }

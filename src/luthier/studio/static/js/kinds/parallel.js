@@ -3,7 +3,7 @@
 
 const LEFT = 34, RIGHT = 64, TOP = 34, BOTTOM = 34, NEAR = 12, WIDTH = 84;
 
-export function paint(box, { token, say, hover }) {
+export function paint(box, { token, say, canvas, hover }) {
   const under = document.createElement("canvas");
   const over = document.createElement("canvas");
   const stage = document.createElement("div");
@@ -18,17 +18,6 @@ export function paint(box, { token, say, hover }) {
   const x = (axis) => LEFT + (axis * (width - LEFT - RIGHT)) / Math.max(1, data.axes.length - 1);
   const y = (place) => place < 0 ? height - 12 : TOP + (1 - place / 1000) * (height - TOP - BOTTOM);
   const column = (n) => data.lines.map((line) => line[n]);
-
-  function size(canvas) {
-    const ratio = devicePixelRatio || 1;
-    canvas.width = Math.round(width * ratio);
-    canvas.height = Math.round(height * ratio);
-    canvas.style.width = `${width}px`;
-    canvas.style.height = `${height}px`;
-    const pen = canvas.getContext("2d");
-    pen.scale(ratio, ratio);
-    return pen;
-  }
 
   function stroke(pen, places) {
     pen.beginPath();
@@ -73,8 +62,8 @@ export function paint(box, { token, say, hover }) {
     width = Math.max(box.clientWidth, LEFT + RIGHT + WIDTH * (data.axes.length - 1));
     height = box.clientHeight - (width > box.clientWidth ? 16 : 0);
     stage.style.width = `${width}px`;
-    const pen = size(under);
-    size(over);
+    const pen = canvas(under, width, height);
+    canvas(over, width, height);
     pen.font = "12px system-ui, sans-serif";
     const shades = [0, 1, 2, 3, 4].map((i) => token(`--shade-${i}`));
     if (data.bands) bands(pen, shades);

@@ -1,6 +1,6 @@
 // Draws trials over two axes: dots, and of many of them how many are where. What it needs of the page is handed in.
 
-export function draw(data, { frame, token, say, places, shade, heat, ask }) {
+export function draw(data, { frame, token, say, places, shade, heat, rings, ask }) {
   const shape = frame();
   shape.legend.show = false;
   shape.tooltip.formatter = ask;
@@ -18,14 +18,7 @@ export function draw(data, { frame, token, say, places, shade, heat, ask }) {
     z: 2,
   });
   const chosen = data.selected.map((number) => [number, data.numbers.indexOf(number)]).filter(([, i]) => i >= 0);
-  series.push({
-    type: "scatter",
-    symbolSize: 16,
-    symbol: "circle",
-    itemStyle: { color: "transparent", borderColor: token("--good"), borderWidth: 3 },
-    data: chosen.map(([number, i]) => [data.places[0][i], data.places[1][i], number]),
-    z: 3,
-  });
+  series.push(rings(16, 3, chosen.map(([number, i]) => [data.places[0][i], data.places[1][i], number])));
   return {
     ...shape,
     grid: { ...shape.grid, left: 84, top: 14 },

@@ -1,6 +1,6 @@
 // Draws the score along each parameter, one small picture for each, with what a model expects. What it needs of the page is handed in.
 
-export function draw(data, { frame, token, places, shade, heat, ask, box }) {
+export function draw(data, { frame, token, places, shade, heat, rings, ask, box }) {
   const shape = frame();
   shape.legend.show = false;
   shape.tooltip.formatter = ask;
@@ -27,18 +27,11 @@ export function draw(data, { frame, token, places, shade, heat, ask, box }) {
       }]),
       z: 2,
     });
-    made.series.push({
-      ...on,
-      type: "scatter",
-      symbol: "circle",
-      symbolSize: 13,
-      itemStyle: { color: "transparent", borderColor: token("--good"), borderWidth: 2.5 },
-      data: data.selected.flatMap((number) => {
-        const k = data.numbers.indexOf(number);
-        return k < 0 || panel.places[k] < 0 ? [] : [[panel.places[k], data.heights[k], number]];
-      }),
-      z: 4,
+    const chosen = data.selected.flatMap((number) => {
+      const k = data.numbers.indexOf(number);
+      return k < 0 || panel.places[k] < 0 ? [] : [[panel.places[k], data.heights[k], number]];
     });
+    made.series.push({ ...rings(13, 2.5, chosen), ...on });
     if (panel.model) made.series.push(...expected(panel.model, on, token));
   });
   return { ...shape, ...made };

@@ -2,7 +2,7 @@
 
 const LEFT = 44, RIGHT = 12, TOP = 8, BOTTOM = 40;
 
-export function paint(box, { token, say, hover, short }) {
+export function paint(box, { token, say, canvas, hover, short }) {
   const under = document.createElement("canvas");
   box.replaceChildren(under);
   const tip = hover(box);
@@ -25,13 +25,7 @@ export function paint(box, { token, say, hover, short }) {
   function draw() {
     width = box.clientWidth;
     height = box.clientHeight;
-    const ratio = devicePixelRatio || 1;
-    under.width = Math.round(width * ratio);
-    under.height = Math.round(height * ratio);
-    under.style.width = `${width}px`;
-    under.style.height = `${height}px`;
-    const pen = under.getContext("2d");
-    pen.scale(ratio, ratio);
+    const pen = canvas(under, width, height);
     const tall = lane();
     pen.font = "11px system-ui, sans-serif";
     pen.strokeStyle = token("--line");
