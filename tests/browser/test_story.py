@@ -37,7 +37,7 @@ def choose(page: Page) -> None:
     """The data, and the estimator, by its name."""
     page.get_by_role("link", name="New study").first.click()
     page.get_by_label("Data set").select_option("wine")
-    page.get_by_label("Test share held back").fill("20")
+    expect(page.get_by_label("Test share held back")).to_have_value("20")
     page.get_by_label("Search estimators").fill("randomforestcl")
     page.get_by_role("radio", name=re.compile("RandomForestClassifier")).check()
     expect(page.get_by_label("Mode of max_depth")).to_be_visible()

@@ -218,6 +218,7 @@ def test_fifteen_combinations(draft: Callable[..., Draft]) -> None:
             "max_depth": {"choice": [5, 7, 9, 11, 13], "ordered": True},
         },
         "cv": {"share": 0.2},
+        "holdout": 0.2,
         "maximize": "accuracy",
         "algorithm": "grid",
     }
@@ -366,6 +367,16 @@ def test_a_form_filled_from_a_study_says_the_same(draft: Callable[..., Draft], f
     assert again.given == made.given
     assert json.loads(json.dumps(made.given)) == made.given
     assert "max_depth" in to_toml(made.given) + to_python(made.given)
+
+
+def test_a_fifth_is_held_back_unless_a_study_that_is_cloned_held_back_another_share(
+    draft: Callable[..., Draft], folder: Path
+) -> None:
+    table = {"data": "iris", "mode.max_depth": "range", "low.max_depth": "2", "high.max_depth": "9"}
+    assert draft(table).given["holdout"] == 0.2
+    none = draft({**table, "holdout": "0"})
+    assert "holdout" not in none.given
+    assert draft(filled(none.given, Tables(folder))).given == none.given
 
 
 def test_a_draft_has_no_other_name_than_its_own(tmp_path: Path) -> None:

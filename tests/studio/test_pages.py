@@ -268,6 +268,21 @@ def test_a_part_that_fails_fails_alone(studio: Served, first: str, monkeypatch: 
     assert "The best is 0.3" in text
 
 
+def test_axes_that_cannot_be_read_fail_alone(
+    studio: Served, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from luthier.studio.explore.asked import Asked
+
+    def broken(*_: object) -> None:
+        raise lt.errors.LuthierError("the axis is bent")
+
+    monkeypatch.setattr(Asked, "axes_in", broken)
+    answer = studio.get("/s/first/explore")
+    assert answer.status == 200
+    assert "This part cannot be shown: the axis is bent" in words_of(answer.text)
+    assert "Timeline" in answer.text
+
+
 NASTY = (
     "",
     " ",

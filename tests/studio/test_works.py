@@ -139,7 +139,7 @@ def test_a_study_that_cannot_begin_says_why_where_it_is_waited_for(
     works.start("none", {**GRID, "data": str(table), "target": "c"})
     page = studio.get("/s/none/starting")
     assert page.status == 200
-    assert "Starting none" in page.text
+    assert "<title>Starting none" in page.text
     until(lambda: not works.working("none"))
     said = works.failure("none")
     assert said is not None

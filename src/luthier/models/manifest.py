@@ -30,6 +30,8 @@ LIBRARIES = {
 ALWAYS = ("sklearn", "skops", "numpy", "scipy", "joblib")
 LEVELS = 50
 """Of a column with at most so many different values these are listed: of more they may be names of people."""
+DIGITS = 12
+"""So many significant digits of a median are written. Ends of a range are exact: no row of the data is outside."""
 MAKING = ("study", "trial", "params", "estimator", "fixed", "splits", "seed")
 
 
@@ -133,7 +135,12 @@ def _range(values: Any) -> dict[str, Any]:
         return {"missing": True}
     low, middle, high = (float(f(known)) for f in (np.min, np.median, np.max))
     missing = bool(np.isnan(values).any()) if values.dtype.kind == "f" else False
-    return {"range": [low, high], "median": middle, "missing": missing}
+    return {"range": [low, high], "median": _short(middle), "missing": missing}
+
+
+def _short(value: float) -> float:
+    """As somebody would write it: 1.865, where the mean of two numbers is 1.8650000000000002."""
+    return float(f"{value:.{DIGITS}g}")
 
 
 def _dense(column: Any) -> Any:
@@ -148,9 +155,9 @@ def typical_row(inputs: Any) -> dict[str, Any]:
 def _typical(column: Mapping[str, Any]) -> Any:
     if "median" in column:
         value = column["median"]
-        return (
-            int(value) if isinstance(value, float) and math.isfinite(value) and value == int(value) else value
-        )
+        if not isinstance(value, float) or not math.isfinite(value):
+            return value
+        return int(value) if value == int(value) else _short(value)  # those of older models are long
     return next(iter(column.get("levels", ())), None)
 
 

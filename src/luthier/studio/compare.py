@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 MOST_TRIALS = 12
 MOST_STUDIES = 8
+HASHES, FEW_LETTERS = ("fingerprint", "splits"), 14
+"""Settings that only say whether they are the same, and of how many letters so much can be seen."""
 LETTERS = 200
 MOST_STEPS = 200
 
@@ -433,7 +435,9 @@ def _settings(found: Sequence[Shown]) -> list[tuple[str, list[str]]]:
 
 
 def _about(about: Mapping[str, Any], key: str) -> str:
-    return shortened(setting(about[key]), LETTERS) if key in about else say("none")
+    if key not in about:
+        return say("none")
+    return shortened(setting(about[key]), FEW_LETTERS if key in HASHES else LETTERS)
 
 
 def _range(space: Any, name: str) -> str:

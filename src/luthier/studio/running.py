@@ -50,13 +50,17 @@ class Running:
         if name in self._studio.shelf.names():
             return see(path_of("s", name))
         return self._studio.page(
-            request, "running/starting.html", {"study": name, "part": self._part(request, name)}
+            request,
+            "running/starting.html",
+            {"study": name, "waits": self._studio.works.working(name), "part": self._part(request, name)},
         )
 
     def starting_part(self, request: Request) -> Response:
         name = request.path_params["study"]
         if name in self._studio.shelf.names():
             return HTMLResponse(headers={"hx-redirect": path_of("s", name)})
+        if not self._studio.works.working(name):  # a page of its own, whose title says so too
+            return HTMLResponse(headers={"hx-redirect": path_of("s", name, "starting")})
         return HTMLResponse(self._part(request, name))
 
     def _part(self, request: Request, name: str) -> Markup:

@@ -80,7 +80,7 @@ def line(shown: Shown) -> dict[str, Any]:
         "total": budget.trials,
         "failed": counts[State.FAILED],
         "stopped": counts[State.STOPPED],
-        "time": duration(shown.row.seconds),
+        "time": duration(shown.row.seconds) if shown.row.seconds >= 0.1 else None,
         "last": moment(shown.row.active or shown.row.created),
     }
 

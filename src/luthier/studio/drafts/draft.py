@@ -153,7 +153,7 @@ DEFAULTS: Mapping[str, str] = {
     "cv": "folds",
     "folds": "5",
     "share": "20",
-    "holdout": "0",
+    "holdout": "20",
     "strategy": "auto",
     "unit": "minutes",
     "rows": "10",

@@ -54,9 +54,7 @@ def _data(given: Mapping[str, Any], tables: Tables) -> dict[str, str]:
         found["target"] = Path(target).name if target.endswith(".npy") else target
     if given.get("preprocess") == "none":
         found["preprocess"] = "none"
-    if "holdout" in given:
-        found["holdout"] = f"{100 * given['holdout']:g}"
-    return found
+    return found | {"holdout": f"{100 * given.get('holdout', 0):g}"}
 
 
 def _validation(cv: Any) -> dict[str, str]:

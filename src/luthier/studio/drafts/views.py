@@ -302,6 +302,7 @@ def summary(draft: Draft, reckoned: Reckoning) -> dict[str, Any]:
         "trouble": None if reckoned.trouble is None else say("drafts.measured.not", why=reckoned.trouble),
         "notes": _notes(draft, reckoned),
         "todo": [(place(at), problem.text) for at, problem in draft.problems.items()],
+        "things": plural(len(draft.problems), "thing"),
         "large": reckoned.large,
         "sure": "sure" in draft.fields,
         "offers": _offers(reckoned),

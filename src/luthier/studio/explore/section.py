@@ -21,13 +21,13 @@ from luthier.optimizers.gp.threads import one_thread
 from luthier.studio.columns import Numbers
 from luthier.studio.explore import models, trials
 from luthier.studio.explore.asked import AXES, SLICES, VIEWS, Asked, changes
-from luthier.studio.explore.axes import Axis, axis_of, keys, telling
+from luthier.studio.explore.axes import axis_of, keys, telling
 from luthier.studio.explore.curves import Courses, curves
 from luthier.studio.explore.models import Models
 from luthier.studio.explore.panel import MOST_ROWS, Panel
 from luthier.studio.explore.timeline import Timelines, timeline
 from luthier.studio.looking import Shown, filtered, read_filter
-from luthier.studio.web import get, may, numbers, path_of, see
+from luthier.studio.web import complain, get, may, numbers, path_of, see, whole
 from luthier.studio.words import say
 from luthier.study import State
 
@@ -118,11 +118,8 @@ class Explore:
         except InvalidFilter as problem:
             error, found = str(problem), Filter(shown.spec.problem)
         columns = shown.columns
-        axes: list[Axis] = []
-        if view in ("parallel", "slice"):
-            shown.learn()
-            axes = asked.axes_in(columns, AXES if view == "parallel" else SLICES)
-        names = [axis.key for axis in axes]
+        axes = self._fields(shown, view, asked, found)
+        names = [axis["key"] for axis in axes]
         rest = [name for name in columns.varying if name not in names]
         return {
             "error": error,
@@ -133,22 +130,41 @@ class Explore:
             if view == "contour"
             else keys(columns),
             "pairs": asked.pairs,
-            "axes": [
+            "axes": axes,
+            "rest": rest[:200],
+            "brushable": view == "parallel",
+            "x": asked.x if asked.x or view != "scatter" else self._foremost(shown),
+            "y": asked.y if asked.y or view != "scatter" else "score",
+            "color": asked.color or "score",
+            "total": len(shown),
+        }
+
+    def _fields(self, shown: Shown, view: str, asked: Asked, found: Filter) -> list[dict[str, Any]]:
+        """The axes, as fields. None where they cannot be read: the panel then says why, and the page around it stands."""
+        if view not in ("parallel", "slice"):
+            return []
+        try:
+            shown.learn()
+            return [
                 {
                     "key": axis.key,
                     "title": axis.title,
                     "levels": axis.levels[:60],
                     "brush": {"low": "", "high": "", "chosen": []} | (axis.brush(found) or {}),
                 }
-                for axis in axes
-            ],
-            "rest": rest[:200],
-            "brushable": view == "parallel",
-            "x": asked.x if asked.x or view != "scatter" else (telling(columns) or ["number"])[0],
-            "y": asked.y if asked.y or view != "scatter" else "score",
-            "color": asked.color or "score",
-            "total": len(shown),
-        }
+                for axis in asked.axes_in(shown.columns, AXES if view == "parallel" else SLICES)
+            ]
+        except Exception as problem:
+            complain(problem)
+            return []
+
+    def _foremost(self, shown: Shown) -> str:
+        """The parameter that tells most, which a scatter begins with."""
+        try:
+            return (telling(shown.columns) or ["number"])[0]
+        except Exception as problem:
+            complain(problem)
+            return "number"
 
     # --- panels ----------------------------------------------------------------------------------
 
@@ -199,7 +215,9 @@ class Explore:
         panel, _ = await self._panel(shown, view, Asked.of(request.query_params))
         text = await asyncio.to_thread(lambda: panel.csv)
         return Response(
-            text, media_type="text/csv", headers={"content-disposition": f'attachment; filename="{view}.csv"'}
+            whole(text),
+            media_type="text/csv",
+            headers={"content-disposition": f'attachment; filename="{view}.csv"'},
         )
 
     def trial(self, request: Request) -> Response:

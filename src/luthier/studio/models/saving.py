@@ -5,6 +5,7 @@ end.
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from typing import Any
 
 from luthier.errors import ModelError
@@ -20,17 +21,30 @@ def of_trial(shelf: Shelf, shown: Shown, trial: Trial) -> dict[str, Any]:
     """The version that was made of a trial, as `model`, or whether one can be made of it here: there must be a copy of the study's file."""
     models: Any = shown.facts().get("models") or []
     for one in models:
-        version = int(one["version"])
-        if (
-            one["trial"] == trial.number
-            and (shelf.home / "models" / model_name(shown.name) / str(version)).is_dir()
-        ):
-            return {
-                "model": {"href": address(model_name(shown.name), version), "version": version},
-                "savable": False,
-            }
+        if one["trial"] == trial.number and (model := _version(shelf, shown, one)):
+            return {"model": model, "savable": False}
     able = trial.state is State.COMPLETED and shown.spec.about.get("estimator") is not None
     return {"model": None, "savable": able and kept(shelf.home, shown.name) is not None}
+
+
+def of_study(shelf: Shelf, shown: Shown) -> dict[str, Any]:
+    """What came of a study of an estimator, once it is over: the version of its best trial as `model`, or why none was kept."""
+    none = {"model": None, "no_model": None}
+    if shown.spec.about.get("estimator") is None or shown.standing.word == "running":
+        return none
+    facts: Any = shown.facts()
+    if facts.get("model"):
+        return none | {"model": _version(shelf, shown, facts["model"])}
+    why = next(iter((facts.get("not_kept") or {}).items()), None)
+    return none if why is None or facts.get("models") else none | {"no_model": why}
+
+
+def _version(shelf: Shelf, shown: Shown, said: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Where a version of the study's model is, unless it was deleted."""
+    name, version = model_name(shown.name), int(said["version"])
+    if not (shelf.home / "models" / name / str(version)).is_dir():
+        return None
+    return {"href": address(name, version), "version": version, "trial": said["trial"]}
 
 
 def save(store: str | None, study: str, number: int) -> None:

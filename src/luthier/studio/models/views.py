@@ -197,6 +197,10 @@ def chart(found: Sequence[Shown], metric: str | None) -> dict[str, Any]:
     values = [dot["value"] for dot in data["dots"]]
     if not values:
         return {"summary": say("models.chart.none")}
+    if len(values) == 1:
+        [only] = data["dots"]
+        about = {"name": only["name"], "version": only["version"], "value": written(only["value"])}
+        return {"summary": say("models.chart.one", **about)}
     return {
         "summary": say(
             "models.chart.summary",

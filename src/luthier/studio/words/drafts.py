@@ -11,7 +11,7 @@ WORDS = {
     "drafts.forget.of": "Delete the draft {title}",
     "drafts.fresh": "Begin afresh",
     "drafts.refused": "The study cannot begin yet",
-    "drafts.todo": "Still to do:",
+    "drafts.todo": "{n} still to do",
     "said.kept": "The draft is kept. It is in the list of drafts.",
     "said.keptnot": "The draft could not be kept: its file cannot be written.",
     "said.cloned": "Filled in from the study; change what is to be another way.",
@@ -45,7 +45,8 @@ WORDS = {
     "drafts.task.regression": "regression",
     "drafts.task.partial": "(as far as the first {n} rows show)",
     "drafts.holdout": "Test share held back",
-    "drafts.holdout.how": "No trial sees these rows. They are for testing a model, when you ask for it; 0 holds none back.",
+    "drafts.holdout.how": "No trial sees these rows: they are for testing a model, when you ask for it. "
+    "The model that is kept is fitted to all rows. 0 holds none back.",
     # 2 estimator
     "drafts.estimator": "2 Estimator",
     "drafts.estimator.find": "Search estimators",

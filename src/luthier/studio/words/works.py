@@ -18,6 +18,7 @@ WORDS = {
     "works.resume.how": "Go on with this study in a process of its own.",
     "works.begins": "Its process is about to begin.",
     "works.starting": "Starting {name}",
+    "works.starting.state": "starting",
     "works.starting.how": "Its process reads the data and prepares the first trial. This takes a few seconds; you may close the page.",
     "works.failed": "{name} could not be started",
     "works.failed.log": "What its process printed",

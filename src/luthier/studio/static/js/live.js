@@ -1,9 +1,11 @@
 // Keeps a page as it is now. The server says only that something changed; what is in view is then fetched again, one request at a
-// time for each part, and merged into the page so that focus, scroll and open menus stay. Parts out of view wait until they are seen.
+// time for each part, and merged into the page so that focus, scroll and open menus stay. Parts out of view wait until they are seen, or until nothing
+// changed for a while: then the whole page is as it is now, also on paper.
 
 import { say } from "./words.js";
 
 const BETWEEN = 400; // milliseconds between two fetches of one part
+const QUIET = 2000;
 const HIDDEN = 5000; // a page that nobody sees lets go of its connection after so long
 const AGAIN = 10000; // a studio that refuses is asked again after so long: it may be another one by then
 const ALOUD = 10000;
@@ -17,12 +19,14 @@ let source = null;
 let last = null; // what was said last
 let news = null; // when
 let spoken = 0;
+let quiet = false; // nothing changed for a while
+let silence = null;
 
 class Part {
   constructor(element) {
     this.element = element;
     this.seen = false;
-    this.stale = "late" in element.dataset;
+    this.stale = this.late = "late" in element.dataset; // of some nothing is there before they are seen
     this.busy = false;
     this.next = 0;
     this.pause = Math.max(BETWEEN, 1000 * Number(element.dataset.patience ?? 0));
@@ -33,7 +37,8 @@ class Part {
   }
 
   async renew() {
-    if (!this.stale || this.busy || !this.seen || document.hidden || (paused && !this.asked)) return;
+    const wanted = this.seen || (quiet && !this.late);
+    if (!this.stale || this.busy || !wanted || document.hidden || (paused && !this.asked)) return;
     const wait = this.next - Date.now();
     if (wait > 0) {
       clearTimeout(this.timer);
@@ -41,7 +46,7 @@ class Part {
       return;
     }
     this.busy = true;
-    this.stale = this.asked = false;
+    this.stale = this.asked = this.late = false;
     try {
       await htmx.ajax("GET", this.url(), { source: this.element, target: this.element, swap: "innerMorph" });
       tellTimes();
@@ -64,6 +69,12 @@ const observer = new IntersectionObserver((entries) => {
 }, { rootMargin: "200px" });
 
 function changed() {
+  quiet = false;
+  clearTimeout(silence);
+  silence = setTimeout(() => {
+    quiet = true;
+    for (const part of parts.values()) part.renew();
+  }, QUIET);
   for (const part of parts.values()) {
     part.stale = true;
     part.renew();

@@ -22,6 +22,7 @@ export function draw(data, { axis, frame, token, say, short }) {
       markLine: data.mean === null ? undefined : {
         silent: true,
         symbol: "none",
+        precision: -1, // by itself it is at a hundredth
         label: { formatter: short(data.mean), color: token("--ink"), position: "insideEndTop" },
         lineStyle: { color: token("--accent") },
         data: [{ yAxis: data.mean }],
