@@ -22,6 +22,7 @@ from luthier.objectives.crossval import CrossValidation
 from luthier.serving.door import Door
 from luthier.serving.serve import Opened, open_server
 from luthier.serving.source import Source, kept
+from tests.impatient import impatient
 from tests.models.fruit import keep
 
 ROW = {"size": 3.5, "colour": "red", "weight": 100}
@@ -101,9 +102,11 @@ def serving(source: Source, *, memory: int | None = None, **door: Any) -> Iterat
     thread = threading.Thread(target=lambda: opened.run(began=lambda _: ready.set()), daemon=True)
     thread.start()
     assert ready.wait(60)
-    yield Served(opened, log)
-    opened.close()
-    thread.join(20)
+    with pytest.MonkeyPatch.context() as patch:
+        impatient(patch)
+        yield Served(opened, log)
+        opened.close()
+        thread.join(20)
     assert not thread.is_alive()
 
 

@@ -35,6 +35,7 @@ from luthier.study import (
     Report,
     StudySpec,
 )
+from tests.impatient import impatient
 
 SPACE = lt.Space(x=lt.Float(0, 1), n=lt.Int(1, 100), kind=lt.Choice("a", "b", None))
 
@@ -126,8 +127,9 @@ def place(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def serve(place: Path) -> Iterator[Callable[..., Served]]:
+def serve(place: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Served]]:
     """Starts studios; all are stopped at the end."""
+    impatient(monkeypatch)
     running: list[tuple[Opened, threading.Thread]] = []
 
     def start(*, readonly: bool = False, store: str | Path = place, **door: Any) -> Served:
