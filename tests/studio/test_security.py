@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
+import re
 import socket
+import sqlite3
+import time
+import zipfile
 from collections.abc import Callable
+from contextlib import closing, suppress
+from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
 
 import luthier as lt
+from luthier.engine.identity import name_of
 from luthier.errors import InvalidStudy, ModelError
+from luthier.models.aside import Aside
 from luthier.serving.deployments import Deployments
 from luthier.serving.door import Door, Keys
+from luthier.studio import watch
 from luthier.studio.looking import Shelf
+from luthier.studio.models import imports
+from luthier.studio.models.markdown import html
 from luthier.studio.works import Works
 from luthier.study import Failed, Objective, Problem, Proposal, Record, Report
 from tests.studio.conftest import Book, Served
@@ -362,3 +377,174 @@ def test_what_is_written_for_a_study_goes_through_no_link(place: Path, book: Boo
     with pytest.raises(ModelError):
         Deployments(place.parent).stop()
     assert mine.read_text() == "as it was"
+
+
+def test_no_more_pages_listen_than_there_are_connections_for(
+    studio: Served, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "MOST_LISTENERS", 2)
+
+    def listen(path: str) -> http.client.HTTPConnection:
+        connection = http.client.HTTPConnection("127.0.0.1", studio.port, timeout=10)
+        connection.request("GET", path, headers={"authorization": f"Bearer {studio.token}"})
+        assert connection.getresponse().readline().startswith(b"retry")
+        return connection
+
+    with closing(listen("/events")) as one, closing(listen("/s/first/events")):
+        for path in ("/events", "/s/first/events", "/models/events"):
+            assert studio.get(path).status == 503, path
+        assert one.sock is not None
+        one.sock.shutdown(socket.SHUT_RDWR)
+        until = time.monotonic() + 10
+        while studio.opened.studio.watch.polled != ["study first"] and time.monotonic() < until:
+            time.sleep(0.02)
+        listen("/models/events").close()
+
+
+def test_no_process_is_started_that_imports_from_the_folder_the_studio_was_opened_in() -> None:
+    folder = Path(lt.__file__).parent
+    started = [
+        (path, found[1])
+        for path in folder.rglob("*.py")
+        for found in re.finditer(r'sys\.executable,\s*((?:"[^"]*",\s*)*)"-m"', path.read_text())
+    ]
+    assert len(started) >= 6
+    for path, options in started:
+        assert '"-P"' in options, path
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+def test_a_folder_of_somebody_else_names_no_process_that_is_ended(
+    serve: Callable[..., Served], book: Book, first: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[int, int]] = []
+    kill = os.kill
+
+    def asked(pid: int, what: int) -> None:
+        sent.append((pid, what))
+        if what == 0 and pid > 0:
+            kill(pid, what)
+
+    monkeypatch.setattr(os, "kill", asked)
+    (place.parent / "serving").mkdir()
+    file = place.parent / "serving" / "deployment.json"
+    said = {
+        "model": "iris",
+        "version": 1,
+        "port": 1,
+        "since": "2026",
+        "wanted": True,
+        "began": 0.0,
+        "before": [],
+    }
+    here = name_of(os.getpid()).split("/")[0]
+    for process in (
+        f"elsewhere/{os.getpid()}/1/0",
+        f"{here}/-1//0",
+        f"{here}/0//0",
+        f"{here}/x/1/0",
+        "x",
+        "a/b",
+    ):
+        file.write_text(json.dumps(said | {"process": process}))
+        Deployments(place.parent).stop()
+        assert all(pid > 0 and what == 0 for pid, what in sent), (process, sent)
+    studio = serve()
+    wrong: dict[str, Any]
+    for wrong in (
+        {"process": 5},
+        {"model": []},
+        {"version": "1"},
+        {"port": "x"},
+        {"port": 1e9},
+        {"last_restart": "x"},
+    ):
+        file.write_text(json.dumps(said | wrong))
+        assert studio.get("/models").status == 200, wrong
+        assert studio.post("/models/serving/stop").status == 503, wrong
+        with pytest.raises(ModelError, match="damaged"):
+            Deployments(place.parent).current()
+
+
+def test_what_a_bundle_holds_is_bounded_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "MOST_UNPACKED", 1_000_000)
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x/model.json", "{}")
+        archive.writestr("x/model.skops", bytes(2_000_000))
+    assert len(packed.getvalue()) < 10_000
+    packed.seek(0)
+    with pytest.raises(ModelError, match="too large"):
+        imports.Imports(tmp_path, Aside()).receive(packed)
+    assert not list((tmp_path / "imports").iterdir())
+
+
+def test_no_process_that_holds_the_model_of_a_stranger_knows_our_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+    source = SimpleNamespace(
+        manifest={"name": "x"}, about={"coded": True, "classes": ["a"]}, read=lambda: b"nothing"
+    )
+    monkeypatch.setattr(imports, "adopt", lambda *about: SimpleNamespace(name="x", version=1))
+    monkeypatch.setattr(imports.Imports, "_checked", lambda self, key: (source, None))
+    known = imports.Imports(tmp_path, cast("Any", lambda do, **how: [asked.append({"do": do, **how})][:0]))
+    known._types(cast("Any", source))
+    known.keep(f"{'0' * 16}x")
+    assert [(one["do"], one["keys"]) for one in asked] == [("types_of", False), ("label", False)]
+
+
+def test_a_table_of_lines_alone_is_a_card_all_the_same() -> None:
+    assert "<table>" in html("|---|\n|--|\n\nmore")
+
+
+def test_a_store_that_somebody_wrote_by_hand_is_told_of_and_breaks_nothing(
+    serve: Callable[..., Served], book: Book, first: str, place: Path
+) -> None:
+    deep = "[" * 100_000
+    half = r'"\ud800"'
+    spec = f'"space": {{"version": 1, "parameters": [{{"name": {half}, "kind": "choice", "values": [{half}, "b"]}}]}}'
+    changes = [
+        ("update studies set spec = ?", deep),
+        ("update studies set spec = ?", b"\xff\xfe"),
+        ("update studies set budget = ?", "[]"),
+        ("update trials set params = ?", '{"x": "s", "n": {"a": 1}, "kind": [1]}'),
+        ("update trials set params = ?", deep),
+        ("update trials set tag = ?", "[]"),
+        ("update trials set state = ?", "nonsense"),
+        ("update trials set started = ?", "x"),
+        ("update trials set metrics = ?", '{"loss": "x"}'),
+        ("update trials set metrics = ?", '{"loss": 1, "\\ud800": 1}'),
+        ("update trials set reason = ?", "\\udcff"),
+        ("insert into facts values ('first', 'models', ?)", deep),
+        ("update studies set spec = replace(spec, '\"loss\"', ?)", half),
+        ("update studies set spec = replace(spec, '\"space\":', ?)", f'{spec}, "not":'),
+    ]
+    book.store.close()
+    as_it_was = place.read_bytes()
+    studio = serve()
+    base = f"/s/{first}"
+    paths = [
+        "/",
+        base,
+        *(f"{base}/{page}" for page in ("trials", "t/0", "explore", "best.json", "t/0/curve.json", "manage")),
+    ]
+    for path in paths:
+        assert studio.get(path).status == 200, path
+    refused: list[str] = []
+    for change, value in changes:
+        for end in ("", "-wal", "-shm"):
+            place.with_name(place.name + end).unlink(missing_ok=True)
+        place.write_bytes(as_it_was)
+        with closing(sqlite3.connect(place)) as store:
+            store.execute(change, (value,))
+            store.commit()
+        for path in (*paths, f"{base}/explore/parallel.json", f"{base}/explore/parallel.csv"):
+            found = studio.get(path)
+            assert found.status in (200, 503), (change, value[:50], path)
+            refused += [change] * (found.status == 503 and "cannot be read" in found.text)
+        with suppress(http.client.HTTPException):  # a file that has begun ends early
+            assert studio.get(f"{base}/export/trials.csv").status in (200, 503), (change, value[:50])
+    assert len(set(refused)) >= 6

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 from itertools import count
 from pathlib import Path
@@ -22,17 +23,26 @@ def name_of(pid: int, serial: int = 0) -> str:
 
 def is_gone(worker: str) -> bool:
     """Whether `worker` was a process of this machine that is no more. False where that cannot be known."""
-    parts = worker.split("/")
-    if len(parts) != 4 or parts[0] != _machine():
+    pid = pid_of(worker)
+    if pid is None:
         return False
-    pid = int(parts[1])
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
     except OSError:
         return False  # alive, and somebody else's
-    return _started(pid) != parts[2]  # the number went to another process
+    return _started(pid) != worker.split("/")[2]  # the number went to another process
+
+
+def pid_of(worker: str) -> int | None:
+    """The number of a process of this machine, which may be gone. None for another machine's, and for a name that nobody was given here:
+    to send a signal to such a number would meet somebody else, or with 0 and below everybody.
+    """
+    match worker.split("/"):
+        case [machine, number, _, _] if machine == _machine() and re.fullmatch("[1-9][0-9]{0,8}", number):
+            return int(number)
+    return None
 
 
 def _machine() -> str:

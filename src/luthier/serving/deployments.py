@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from luthier.clock import Clock, SystemClock
-from luthier.engine.identity import is_gone, name_of
+from luthier.engine.identity import is_gone, name_of, pid_of
 from luthier.errors import LuthierError, ModelError
 from luthier.models import log, show_model
 from luthier.models.log import Event
@@ -319,7 +319,9 @@ class Deployments:
         if is_gone(kept.process):
             self._reap(kept.process)
             return
-        pid = int(kept.process.split("/")[1])
+        pid = pid_of(kept.process)
+        if pid is None:
+            return  # of another machine, or container: the number is somebody else's here
         for kind, seconds in ((signal.SIGTERM, END_SECONDS), (signal.SIGKILL, 5)):
             with suppress(ProcessLookupError):
                 os.kill(pid, kind)
@@ -418,7 +420,9 @@ class Deployments:
         try:
             said = json.loads(path.read_bytes())
             before = tuple((str(name), int(version)) for name, version in said.pop("before"))
-            return _Kept(**said, before=before)
+            kept = _Kept(**said, before=before)
+            _check(kept)
+            return kept
         except FileNotFoundError:
             return _Kept()
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
@@ -457,6 +461,22 @@ def _private(path: Path, mode: str) -> Any:
 
 def _deployment(kept: _Kept) -> Deployment:
     return Deployment(kept.model, kept.version, kept.port, kept.since)
+
+
+def _check(kept: _Kept) -> None:
+    """Raise TypeError for values that are of another kind: the file may be anybody's."""
+    for name, kind in _KINDS.items():
+        value = getattr(kept, name)
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} is {str(value)[:100]!r}")
+    if not 0 <= kept.port < 2**16:
+        raise TypeError(f"port is {kept.port}")
+
+
+_KINDS: Mapping[str, Any] = {
+    "model": str, "version": int, "port": int, "since": str, "wanted": bool, "process": str | None, "began": int | float,
+    "restarts": int, "last_restart": dict | None, "pauses": int,
+}  # fmt: skip
 
 
 def _pushed(kept: _Kept) -> tuple[tuple[str, int], ...]:

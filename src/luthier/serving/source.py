@@ -31,7 +31,7 @@ from luthier.models.signing import SIGNATURE, verified
 from luthier.serving.rows import Rows
 
 MOST_BYTES = 8 * 2**30
-MOST_MANIFEST = 64 * 2**20
+MOST_MANIFEST = 16 * 2**20
 """Of the text files, before they are read as a whole."""
 MOST_FILES = 1000
 
@@ -96,9 +96,9 @@ def kept(home: Path | str, name: str, version: int | None = None, *, trust: bool
     return Source(name, model.version, model.manifest, lambda: content_of(model), trust)
 
 
-def bundle(path: Path, *, trust: bool = False) -> Source:
-    """A folder or .zip that `luthier models export` wrote, every file of it checked."""
-    files = _Files.of(path)
+def bundle(path: Path, *, trust: bool = False, most: int = MOST_BYTES) -> Source:
+    """A folder or .zip that `luthier models export` wrote, every file of it checked; unpacked a .zip has at most so many bytes."""
+    files = _Files.of(path, most)
     content = files.read(MANIFEST)
     what = f"the bundle {str(path)!r}"
     signature = files.read(SIGNATURE).decode("ascii", "replace") if SIGNATURE in files else None
@@ -174,7 +174,7 @@ class _Files:
     """The folder inside the .zip, with its slash; None for a folder."""
 
     @classmethod
-    def of(cls, path: Path) -> _Files:
+    def of(cls, path: Path, most: int) -> _Files:
         try:
             if path.is_dir():
                 found = [file for file in path.rglob("*") if file.is_file() and not file.is_symlink()]
@@ -182,7 +182,7 @@ class _Files:
                     path, {file.relative_to(path).as_posix(): file.stat().st_size for file in found}, None
                 )
             with zipfile.ZipFile(path) as archive:
-                return cls(path, *_listed(archive, path))
+                return cls(path, *_listed(archive, path, most))
         except FileNotFoundError:
             raise ModelError(
                 f"there is no bundle {str(path)!r}. Paths are taken from {Path.cwd()}; `luthier models export` makes one."
@@ -228,7 +228,7 @@ class _Files:
             raise ModelError(f"{name} of the bundle {str(self.path)!r} is damaged: {error}.") from None
 
 
-def _listed(archive: zipfile.ZipFile, path: Path) -> tuple[dict[str, int], str]:
+def _listed(archive: zipfile.ZipFile, path: Path, most: int) -> tuple[dict[str, int], str]:
     """Sizes by name below the one folder of a .zip, and that folder."""
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     names = [entry.filename for entry in entries]
@@ -241,7 +241,7 @@ def _listed(archive: zipfile.ZipFile, path: Path) -> tuple[dict[str, int], str]:
     odd = [name for name in names if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts]
     if odd or len(set(names)) < len(names) or len(names) > MOST_FILES:
         raise ModelError(f"{str(path)!r} is no bundle of ours: its files have names that none of ours have.")
-    if sum(entry.file_size for entry in entries) > MOST_BYTES or any(
+    if sum(entry.file_size for entry in entries) > most or any(
         os.sep != "/" and os.sep in name for name in names
     ):
         raise ModelError(f"{str(path)!r} is too large for a bundle.")

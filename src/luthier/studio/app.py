@@ -38,7 +38,7 @@ from luthier.studio.running import Running
 from luthier.studio.static import asset, stamp
 from luthier.studio.studies import Studies
 from luthier.studio.watch import Watch
-from luthier.studio.web import Place, complain, form_of, get, may, path_of, post, see
+from luthier.studio.web import Place, complain, form_of, get, may, path_of, post, see, whole
 from luthier.studio.words import SCRIPT, WORDS, say
 from luthier.studio.works import Works
 from luthier.summary import duration
@@ -97,8 +97,8 @@ class Studio:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._pages.filters["segment"] = lambda name: quote(str(name), safe="")
-        self._pages.filters["path"] = lambda name: quote(str(name))
+        self._pages.filters["segment"] = lambda name: quote(str(name), safe="", errors="replace")
+        self._pages.filters["path"] = lambda name: quote(str(name), errors="replace")
         self._pages.globals |= {
             "say": say,
             "stamp": stamp,
@@ -125,15 +125,14 @@ class Studio:
             "browser": {name: chosen(request, name) for name in CHOICES},
         }
         text = self._pages.get_template(template).render(**about, **values)
-        return HTMLResponse(text, status)
+        return HTMLResponse(whole(text), status)
 
     def part(self, name: str, may: bool, url: str, look: Callable[[], Mapping[str, Any]]) -> Markup:
         """A part of a page; where it cannot be shown, it says so, and the others are."""
 
         def shown(template: str, values: Mapping[str, Any]) -> Markup:
-            return Markup(
-                self._pages.get_template(f"parts/{template}.html").render(may=may, url=url, **values)
-            )
+            text = self._pages.get_template(f"parts/{template}.html").render(may=may, url=url, **values)
+            return Markup(whole(text))
 
         try:
             return shown(name, look())

@@ -14,7 +14,7 @@ from luthier import api
 from luthier.analysis.filtering import Filter, parse
 from luthier.clock import Clock, SystemClock
 from luthier.engine.identity import is_gone
-from luthier.errors import StoreUnavailable, StudyNotFound, did_you_mean
+from luthier.errors import LuthierError, StoreError, StoreUnavailable, StudyNotFound, did_you_mean
 from luthier.files import StudyFiles, folder_of, opened
 from luthier.space import Params
 from luthier.store.base import Store, StudyRow
@@ -40,9 +40,24 @@ class TooMany(Exception):
     """The study has too many trials for what was asked."""
 
 
+@contextmanager
+def _reading() -> Iterator[None]:
+    """Whoever wrote a store may have meant harm: where there is something that Luthier does not write, that is said."""
+    try:
+        yield
+    except LuthierError:
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        why = f"{type(error).__name__}: {str(error)[:200]}"
+        raise StoreError(
+            f"this study cannot be read: its store holds what Luthier does not write there ({why}). Was it changed, or is it damaged?"
+        ) from error
+
+
 class Shown:
     """One study: what is known of it as of the last `refresh`. Any thread may ask."""
 
+    @_reading()
     def __init__(self, store: Store, name: str, clock: Clock) -> None:
         self._store = store
         self._clock = clock
@@ -55,6 +70,7 @@ class Shown:
         self.row: StudyRow = store.study(name)
         self.columns = Columns(self.spec.problem, self.spec.budget.currency)
 
+    @_reading()
     def refresh(self, cursor: int | None) -> bool:
         """Take in what changed since the last time, if the study's `cursor` is another now; whether it is."""
         with self._lock:
@@ -71,6 +87,7 @@ class Shown:
             self.columns.cursor = cursor
             return True
 
+    @_reading()
     def learn(self) -> None:
         """Take in the parameters of the trials that are known without them."""
         with self._learning:
@@ -126,6 +143,7 @@ class Shown:
 
     # --- whole trials ----------------------------------------------------------------------------
 
+    @_reading()
     def trials(self, numbers: Sequence[int]) -> list[Trial]:
         """Those trials, whole."""
         return self._store.trials(self.name, numbers)
@@ -136,10 +154,12 @@ class Shown:
             return trial
         raise StudyNotFound(f"study {self.name!r} has no trial {number}; it has {len(self)}.")
 
+    @_reading()
     def params(self, low: int, high: int) -> Sequence[Params]:
         """The parameters of trials `low` to `high`, the latter left out."""
         return self._store.params(self.name, low, high)
 
+    @_reading()
     def metrics(self) -> list[str]:
         """Every metric that was measured at the end of a trial, in the order in which they were."""
         found: dict[str, None] = {}
@@ -148,6 +168,7 @@ class Shown:
                 found.update(dict.fromkeys(brief.metrics))
         return list(found)
 
+    @_reading()
     def facts(self) -> Mapping[str, object]:
         """What was found out about the study besides its trials."""
         return self._store.facts(self.name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from luthier.engine.plan import PAUSED
@@ -181,7 +181,7 @@ class Studies:
             begun = self._studio.works.alive(name)
             return {**views.glance(self._studio.shelf.study(name)), "process": begun}
 
-        return self._events(request, f"study {name}", look)
+        return self._studio.watch.events(f"study {name}", look)
 
     async def list_events(self, request: Request) -> Response:
         def look() -> dict[str, Any]:
@@ -190,14 +190,7 @@ class Studies:
                 for shown in self._studio.shelf.studies()
             }
 
-        return self._events(request, "list", look)
-
-    def _events(self, request: Request, topic: str, look: Callable[[], Mapping[str, Any]]) -> Response:
-        return StreamingResponse(
-            self._studio.watch.listen(topic, look),
-            media_type="text/event-stream",
-            headers={"x-accel-buffering": "no"},
-        )
+        return self._studio.watch.events("list", look)
 
     # --- what changes something ------------------------------------------------------------------
 

@@ -12,10 +12,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from starlette.exceptions import HTTPException
+from starlette.responses import Response, StreamingResponse
+
+from luthier.studio.words import say
+
 POLL_SECONDS = 0.25
 GAP_SECONDS = 0.4
 """The least time between two messages to one page."""
 BEAT_SECONDS = 15.0
+MOST_LISTENERS = 200
+"""So many pages may listen at once; each holds a connection."""
 Look = Callable[[], Mapping[str, Any]]
 
 
@@ -56,6 +63,14 @@ class Watch:
     def polled(self) -> list[str]:
         """The topics that somebody listens to."""
         return sorted(self._topics)
+
+    def events(self, name: str, look: Look) -> Response:
+        """What `listen` says, as an answer to a page; raises HTTPException (503) where too many listen already."""
+        if sum(len(topic.listeners) for topic in self._topics.values()) >= MOST_LISTENERS:
+            raise HTTPException(503, say("live.many"))
+        return StreamingResponse(
+            self.listen(name, look), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
+        )
 
     async def listen(self, name: str, look: Look) -> AsyncIterator[bytes]:
         """Messages of a topic as server-sent events: at once how things stand, then whenever they changed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
@@ -11,7 +12,7 @@ from urllib.parse import parse_qs, quote
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from luthier.errors import LuthierError
@@ -60,7 +61,14 @@ def numbers(request: Request, version: str, make: Callable[[], dict[str, Any]]) 
     tag = f'W/"{version}"'
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers={"etag": tag})
-    return JSONResponse(make(), headers={"etag": tag, "cache-control": "no-cache"})
+    headers = {"etag": tag, "cache-control": "no-cache"}
+    text = json.dumps(make(), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Response(whole(text), media_type="application/json", headers=headers)
+
+
+def whole(text: str) -> str:
+    """A text that can be sent: a half of a character that stands alone, as in names of files that are not UTF-8, is a question mark."""
+    return text.encode("utf-8", "replace").decode()
 
 
 async def form_of(request: Request) -> dict[str, str]:

@@ -315,7 +315,7 @@ class _Process:
             self._end()
         if self.child is None:
             self.child = subprocess.Popen(
-                [sys.executable, "-m", "luthier.studio.drafts.trying"],
+                [sys.executable, "-P", "-m", "luthier.studio.drafts.trying"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

@@ -57,7 +57,7 @@ def measure(given: Mapping[str, Any], path: Path, limit: float = LIMIT_SECONDS) 
     if study.estimator is None:
         raise InvalidStudy(say("estimate.estimators"))
     child = subprocess.Popen(
-        [sys.executable, "-m", "luthier.studio.drafts.measuring", str(path)],
+        [sys.executable, "-P", "-m", "luthier.studio.drafts.measuring", str(path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -25,6 +25,8 @@ from luthier.studio.models.cabinet import Shown
 from luthier.studio.words import say
 
 MOST_BYTES = 40 << 20
+MOST_UNPACKED = 512 << 20
+"""The studio reads the model as a whole, to look at its types: of zeros a file of this size would hold 40 GB."""
 MOST_WAITING = 20
 KEY = re.compile(r"[0-9a-f]{16}x")
 """Ends in a letter, so that it is no number of a version."""
@@ -88,7 +90,7 @@ class Imports:
             content = self._in_a_file(
                 content,
                 lambda file: self._aside(
-                    "label", file=file, to=f"{file}.new", classes=source.about["classes"]
+                    "label", keys=False, file=file, to=f"{file}.new", classes=source.about["classes"]
                 ),
             )
         model = adopt(self._home, source.manifest, content)
@@ -127,7 +129,7 @@ class Imports:
         path = self._path(key)
         if not path.is_file():
             raise ModelError(say("models.import.gone"))
-        source = bundle(path, trust=True)
+        source = bundle(path, trust=True, most=MOST_UNPACKED)
         model = ModelVersion(
             source.name, source.version, path, source.manifest, signed=source.manifest == _ours(path)
         )
@@ -154,7 +156,7 @@ class Imports:
 def _ours(path: Path) -> Any:
     """The manifest, if the bundle was exported with the key of this machine."""
     try:
-        return bundle(path).manifest
+        return bundle(path, most=MOST_UNPACKED).manifest
     except ModelError:
         return None
 

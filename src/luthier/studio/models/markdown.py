@@ -52,7 +52,7 @@ def _while(lines: list[str], at: int, holds: Callable[[str], bool]) -> tuple[lis
 
 def _table(rows: list[str]) -> Markup:
     cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows if not _RULE.fullmatch(row)]
-    head, body = cells[0], cells[1:]
+    head, *body = cells or [[""]]
     top = Markup("").join(Markup('<th scope="col">{}</th>').format(_inline(cell)) for cell in head)
     under = Markup("").join(
         Markup("<tr>{}</tr>").format(Markup("").join(Markup("<td>{}</td>").format(_inline(c)) for c in row))

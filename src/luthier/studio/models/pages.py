@@ -17,7 +17,7 @@ from markupsafe import Markup
 from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from luthier.errors import LuthierError, ModelError
@@ -179,11 +179,7 @@ class Models:
                 "serving": self.deploying.glance(),
             }
 
-        return StreamingResponse(
-            self._studio.watch.listen("models", look),
-            media_type="text/event-stream",
-            headers={"x-accel-buffering": "no"},
-        )
+        return self._studio.watch.events("models", look)
 
     # --- one version -----------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ WORDS = {
     "live.resume": "Resume updates",
     "live.away": "reconnecting… last news {at}",
     "live.gone": "The studio does not answer any more, or it was started anew. Open the address it printed.",
+    "live.many": "Too many pages listen to this studio already. Close some of them.",
     "live.trouble": "the store does not answer: {error}",
     "panel.failed": "This part cannot be shown: {error}",
     "panel.retry": "Try again",
