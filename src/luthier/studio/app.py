@@ -33,6 +33,7 @@ from luthier.studio.frame import CHOICES, Frame, chosen
 from luthier.studio.guard import Guard
 from luthier.studio.looking import Shelf, Shown
 from luthier.studio.manage.handlers import Manage
+from luthier.studio.models import saving
 from luthier.studio.models.pages import Models
 from luthier.studio.running import Running
 from luthier.studio.static import asset, stamp
@@ -146,6 +147,7 @@ class Studio:
 
         def look() -> dict[str, Any]:
             about = {**views.head(shown), **self.works.stands(shown.name), "left": _left(shown)}
+            about |= saving.of_study(self.shelf, shown)
             has_file = self.works.given(shown.name) is not None
             return {"study": shown.name, "base": base, "has_file": has_file, **about}
 
