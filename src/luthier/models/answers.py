@@ -98,7 +98,7 @@ def _apart(model: ModelVersion, content: bytes, X: Any) -> Answers:
         if child.returncode or not said.exists():
             raise ModelError(
                 f"{model.what} was not made on this machine, and the process that it was loaded in died "
-                f"({death(child)}). Do not load it unless you know where it comes from."
+                f"({death(child.returncode, child.stderr)}). Do not load it unless you know where it comes from."
             )
         return _understood(model, json.loads(said.read_bytes()), X)
 
@@ -116,12 +116,12 @@ def environment() -> dict[str, str]:
     }
 
 
-def death(child: subprocess.CompletedProcess[bytes]) -> str:
+def death(code: int, stderr: bytes) -> str:
     """How a process ended: by which signal, or with which last word."""
-    lines = child.stderr.decode(errors="replace").strip().splitlines()
-    if child.returncode < 0:
-        return signal.Signals(-child.returncode).name
-    return lines[-1][:200] if lines else f"exit code {child.returncode}"
+    lines = stderr.decode(errors="replace").strip().splitlines()
+    if code < 0:
+        return signal.Signals(-code).name
+    return lines[-1][:200] if lines else f"exit code {code}"
 
 
 def _understood(model: ModelVersion, said: Any, X: Any) -> Answers:

@@ -55,7 +55,7 @@ class Aside:
                 self._end(child)
             if child.returncode or not said.exists():
                 raise ModelError(
-                    f"the process that the model was loaded in died ({death(subprocess.CompletedProcess([], child.returncode, b'', stderr))}). Its limits are "
+                    f"the process that the model was loaded in died ({death(child.returncode, stderr)}). Its limits are "
                     f"{MEMORY >> 30} GiB of memory and {seconds} s; the command line has none."
                 )
             answer = json.loads(said.read_bytes())

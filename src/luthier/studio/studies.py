@@ -20,8 +20,8 @@ from luthier.studio.manage import trial as about
 from luthier.studio.manage.again import why_not
 from luthier.studio.manage.listing import Query, listing
 from luthier.studio.models import saving
-from luthier.studio.web import form_of, get, may, numbers, path_of, post, see
-from luthier.studio.words import WORDS, say
+from luthier.studio.web import done, form_of, get, may, numbers, path_of, post, see
+from luthier.studio.words import say
 from luthier.summary import budgeted, is_at_work
 
 if TYPE_CHECKING:
@@ -59,8 +59,8 @@ class Studies:
         ]
 
     def studies(self, request: Request) -> Response:
-        said = WORDS.get(f"said.{request.query_params.get('said', '')}")
-        return self._studio.page(request, "studies.html", {"part": self._list(request), "said": said})
+        about = {"part": self._list(request), "said": done(request)}
+        return self._studio.page(request, "studies.html", about)
 
     def studies_part(self, request: Request) -> Response:
         return HTMLResponse(self._list(request))
@@ -72,13 +72,12 @@ class Studies:
 
     def study(self, request: Request) -> Response:
         shown = self._studio.shown(request)
-        said = request.query_params.get("said", "")
         parts = {name: self._part(request, shown, name) for name in ("head", "best", "top", "workers")}
         about = {
             "study": shown.name,
             "tab": "",
             "seq": shown.columns.cursor,
-            "said": WORDS.get(f"said.{said}"),
+            "said": done(request),
         }
         return self._studio.page(request, "study.html", about | parts)
 
@@ -129,11 +128,10 @@ class Studies:
     def trial(self, request: Request) -> Response:
         shown, number = self._studio.shown(request), request.path_params["number"]
         shown.trial(number)
-        said = WORDS.get(f"said.{request.query_params.get('said', '')}")
         values = {
             "study": shown.name,
             "number": number,
-            "said": said,
+            "said": done(request),
             "part": self._trial(request, shown, number),
             "remarks": about.remarks(shown, number),
         }

@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from luthier.errors import LuthierError
-from luthier.studio.words import say
+from luthier.studio.words import WORDS, say
 
 MOST_BYTES = 64_000
 """No form of ours is longer, but for those that say so."""
@@ -49,6 +49,17 @@ def may(request: Request) -> bool:
 def see(url: str) -> RedirectResponse:
     """After something was done: look at that page."""
     return RedirectResponse(url, 303)
+
+
+def done(request: Request, group: str = "said") -> str | None:
+    """What the page that one was led to says of what was done: the word of that group that `?said=` names."""
+    return WORDS.get(f"{group}.{request.query_params.get('said', '')}")
+
+
+def only_owner(request: Request) -> None:
+    """Raise HTTPException (403) for whoever may only look."""
+    if not may(request):
+        raise HTTPException(403, say("refused.viewer"))
 
 
 def path_of(*parts: str) -> str:

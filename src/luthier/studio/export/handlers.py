@@ -20,7 +20,7 @@ from luthier.store.url import copy_of, place
 from luthier.studio.commands import command, complaint, environment
 from luthier.studio.export import tables
 from luthier.studio.looking import Shown, filtered
-from luthier.studio.web import download, get, may, whole
+from luthier.studio.web import download, get, only_owner, whole
 from luthier.studio.words import say
 from luthier.studyfile import to_python, to_toml
 
@@ -99,8 +99,7 @@ class Export:
 
     def database(self, request: Request) -> Response:
         """A copy of the whole store as of this moment, for its owner."""
-        if not may(request):
-            raise HTTPException(403, say("refused.viewer"))
+        only_owner(request)
         url = self._studio.shelf.url
         self._studio.shelf.store()
         try:

@@ -19,8 +19,8 @@ from luthier.studio import views
 from luthier.studio.looking import Shown
 from luthier.studio.manage import again, trial
 from luthier.studio.manage.settings import settings
-from luthier.studio.web import download, fields_of, form_of, get, may, path_of, post, see
-from luthier.studio.words import WORDS, say
+from luthier.studio.web import done, download, fields_of, form_of, get, may, path_of, post, see
+from luthier.studio.words import say
 from luthier.study.remarks import archived, noted, tagged
 from luthier.summary import plural
 
@@ -66,13 +66,12 @@ class Manage:
     def _manage(
         self, request: Request, shown: Shown, wrong: str | None = None, status: int = 200
     ) -> Response:
-        said = request.query_params.get("said", "")
         url = self._studio.shelf.url
         about = {
             "study": shown.name,
             "tab": "/manage",
             "seq": shown.columns.cursor,
-            "said": WORDS.get(f"said.{said}"),
+            "said": done(request),
             "head": self._studio.head(request, shown),
             "note": shown.remarks.note,
             "plural": plural,

@@ -37,8 +37,9 @@ from luthier.studio.models.imports import MOST_BYTES as MOST_BUNDLE
 from luthier.studio.models.imports import Imports
 from luthier.studio.models.trying import Trying
 from luthier.studio.models.uploads import file_of
-from luthier.studio.web import complain, download, form_of, get, may, numbers, post, see
-from luthier.studio.words import WORDS, say
+from luthier.studio.web import complain, done, download, form_of, get, may, numbers, only_owner, post, see
+from luthier.studio.words import say
+from luthier.summary import plural
 
 if TYPE_CHECKING:
     from luthier.studio.app import Studio
@@ -112,11 +113,12 @@ class Models:
     # --- the board -------------------------------------------------------------------------------
 
     def board(self, request: Request) -> Response:
-        said = WORDS.get(f"models.said.{request.query_params.get('said', '')}")
         parts = {name: self._board(request, name) for name in ("serving", "board", "chart", "imports")}
         listing = views.Listing.of(request.query_params)
         src = "/models/scores.json" + (f"?{urlencode({'score': listing.score})}" if listing.score else "")
-        return self._studio.page(request, "models/board.html", {"said": said, "src": src, **parts})
+        return self._studio.page(
+            request, "models/board.html", {"said": done(request, "models.said"), "src": src, **parts}
+        )
 
     def board_part(self, request: Request) -> Response:
         return HTMLResponse(self._board(request, request.path_params["part"]))
@@ -204,7 +206,7 @@ class Models:
             "name": one.model.name,
             "version": one.model.version,
             "base": views.address(one.model.name, one.model.version),
-            "said": WORDS.get(f"models.said.{query.get('said', '')}"),
+            "said": done(request, "models.said"),
             "verdict": views.verdict(one) if query.get("said") == "verdict" else None,
             **{name: self._part(request, name) for name in names},
             **{name: self._part(request, name) for name in ("lineage", "inputs", "curl")},
@@ -310,7 +312,7 @@ class Models:
         if key not in self._types:
             self._types[key] = self.aside("types", home=str(self.cabinet.home), **_named(one))
         types = self._types[key]
-        text = say("models.types.known", n=plural_types(types)) if types else say("models.types.none")
+        text = say("models.types.known", n=plural(len(types), "type")) if types else say("models.types.none")
         return {"text": text, "types": types}
 
     # --- files -----------------------------------------------------------------------------------
@@ -332,7 +334,7 @@ class Models:
         return self._given(request, make)
 
     def file(self, request: Request) -> Response:
-        self._only_owner(request)
+        only_owner(request)
 
         def make(one: Shown) -> Response:
             if one.about.get("serializer") != "skops":
@@ -348,7 +350,7 @@ class Models:
 
     def bundle(self, request: Request) -> Response:
         """The export as a zip, or the one script in it."""
-        self._only_owner(request)
+        only_owner(request)
         wanted = request.url.path.rpartition("/")[2]
 
         def make(one: Shown) -> Response:
@@ -457,7 +459,7 @@ class Models:
 
     def received(self, request: Request) -> Response:
         """What a bundle says of itself."""
-        self._only_owner(request)
+        only_owner(request)
         try:
             found = self.imports.look(request.path_params["key"])
         except LuthierError as error:
@@ -514,7 +516,7 @@ class Models:
 
     def curl(self, request: Request) -> Response:
         """The command with the token of the deployed model; for its owner alone."""
-        self._only_owner(request)
+        only_owner(request)
         now = self.deploying.current()
 
         def make(one: Shown) -> Response:
@@ -595,15 +597,6 @@ class Models:
         if name in self._tables.files():
             return str(self._tables.root / name)
         raise ModelError(say("drafts.data.missing", name=name, root=self._tables.root))
-
-    def _only_owner(self, request: Request) -> None:
-        if not may(request):
-            raise HTTPException(403, say("refused.viewer"))
-
-
-def plural_types(types: list[str]) -> str:
-    """1 type, 2 types."""
-    return f"{len(types)} type{'' if len(types) == 1 else 's'}"
 
 
 def _named(one: Shown) -> dict[str, Any]:
