@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from sklearn.datasets import load_wine
 from sklearn.ensemble import RandomForestClassifier
 
@@ -33,7 +33,7 @@ MOST_BYTES = 120_000
 NAME = "wine-forest"
 SCREENS = {
     "studies": "/",
-    "new": f"/new?from={NAME}",
+    "new": "/new",
     "study": f"/s/{NAME}",
     "trials": f"/s/{NAME}/trials",
     "explore-parallel": f"/s/{NAME}/explore",
@@ -55,7 +55,11 @@ DARK = ("study", "explore-parallel", "explore-contour", "models")
 NARROW = ("studies", "study")
 
 
-def _studies(store: Path) -> None:
+GRID = {"max_depth": (5, 7, 9, 11, 13), "n_estimators": (50, 200, 400)}
+"""The table of a new study that is filled in for its picture."""
+
+
+def _studies() -> None:
     """Two studies that were run: a forest, tuned and saved, and a function that reports as it goes, and sometimes fails."""
     X, y = load_wine(return_X_y=True, as_frame=True)
     space = {
@@ -65,7 +69,7 @@ def _studies(store: Path) -> None:
         "criterion": lt.Choice("gini", "entropy"),
     }
     forest = lt.CrossValidation(RandomForestClassifier(random_state=0), X, y, cv=3, holdout=0.2)
-    lt.tune(forest, space, trials=40, name=NAME, store=str(store), seed=1, progress=False, workers=2)
+    lt.tune(forest, space, trials=40, name=NAME, seed=1, progress=False, workers=2)
 
     def train(lr: float, width: int, epochs: int, trial: Context) -> float:
         if lr > 0.5 and width > 48:
@@ -82,7 +86,6 @@ def _studies(store: Path) -> None:
         minimize="loss",
         trials=40,
         name="curves",
-        store=str(store),
         seed=1,
         fidelity=lt.Fidelity("epochs", 1, 27),
         progress=False,
@@ -90,8 +93,8 @@ def _studies(store: Path) -> None:
 
 
 @contextmanager
-def _studio(store: Path) -> Iterator[Opened]:
-    opened = open_studio(str(store), Door(port=0))
+def _studio() -> Iterator[Opened]:
+    opened = open_studio(None, Door(port=0))
     thread = threading.Thread(target=opened.run, daemon=True)
     thread.start()
     yield opened
@@ -112,8 +115,28 @@ def _page(browser: Browser, opened: Opened, theme: str, width: int) -> Page:
     return context.new_page()
 
 
+def _fill(page: Page) -> None:
+    """The form of a new study, as somebody fills it in."""
+    page.get_by_label("Data set").select_option("wine.csv")
+    page.get_by_label("Target").select_option("target")
+    page.get_by_label("Search estimators").fill("randomforest")
+    page.get_by_role("radio", name="RandomForestClassifier").check()
+    for name, values in GRID.items():
+        page.get_by_label(f"Mode of {name}").select_option("Multiple")
+        for value in values:
+            page.get_by_label(f"Values of {name}").last.press_sequentially(str(value))
+            page.keyboard.press("Enter")
+    page.get_by_label("Only changed").check()
+    page.get_by_label("Only changed").blur()
+    expect(page.locator("[data-part=count]")).to_have_text("15 combinations", timeout=60_000)
+    page.mouse.move(0, 0)
+    page.evaluate("() => scrollTo(0, 0)")
+
+
 def _take(page: Page, path: str, file: Path) -> None:
     page.goto(path)
+    if path == SCREENS["new"]:
+        _fill(page)
     page.wait_for_timeout(1500)  # what comes late, and charts
     width = page.viewport_size["width"] if page.viewport_size else WIDTH
     high = min(
@@ -155,9 +178,9 @@ def main() -> None:
         place = Path(name) / "wine"
         place.mkdir()
         os.chdir(place)
-        store = place / "studies.db"
-        _studies(store)
-        with _studio(store) as opened, sync_playwright() as playwright:
+        load_wine(as_frame=True).frame.to_csv("wine.csv", index=False)
+        _studies()
+        with _studio() as opened, sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=program, args=as_root)
             for theme, width, screens in (
                 ("light", WIDTH, tuple(SCREENS)),

@@ -7,7 +7,7 @@ from time import monotonic
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Axe, Book, Desk, Served, Theme
+from tests.browser.conftest import Axe, Book, Desk, Served
 
 PAGES = ("/", "/s/first", "/s/first/trials", "/s/first/failures", "/s/first/t/1", "/s/first/t/2", "/nowhere")
 LIGHT, DARK = "rgb(251, 250, 248)", "rgb(22, 21, 20)"
@@ -39,15 +39,15 @@ def focused(page: Page) -> str:
 # --- accessible --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_normal_study_is_accessible_on_every_page(
-    desk: Desk, studio: Served, first: str, axe: Axe, theme: Theme
-) -> None:
+def test_a_normal_study_is_accessible_on_every_page(desk: Desk, studio: Served, first: str, axe: Axe) -> None:
     desk.forgiven = ["404"]  # the page that is not there
-    page = desk(studio, theme=theme)
+    page = desk(studio, reduced_motion="reduce")
     for path in PAGES:
+        page.emulate_media(color_scheme="light")
         page.goto(path)
         assert axe(page) == [], path
+        page.emulate_media(color_scheme="dark")
+        assert axe(page, rules=["color-contrast"]) == [], f"{path} in the dark theme"
 
 
 def test_the_first_key_leads_past_the_frame(desk: Desk, studio: Served, first: str) -> None:
@@ -75,6 +75,25 @@ def test_whatever_has_the_focus_is_in_sight(desk: Desk, studio: Served, first: s
         assert page.evaluate(hidden) == ""
         seen.add(focused(page))
     assert "/s/first/t/0" in seen
+
+
+def test_the_summary_of_a_new_study_covers_no_field_and_leaves_room_for_them(
+    desk: Desk, studio: Served
+) -> None:
+    page = desk(studio, "/new")
+    summary = page.locator(".summary")
+    assert summary.bounding_box()["height"] < 100  # type: ignore[index]
+    page.get_by_text("2 things still to do").click()
+    expect(summary.get_by_role("link", name="Choose the data to learn from.")).to_be_visible()
+    covered = """() => {
+      const one = document.activeElement, box = one.getBoundingClientRect();
+      const over = document.querySelector('.summary');
+      return over.contains(one) || !box.height || box.bottom <= over.getBoundingClientRect().top + 1 ? '' : one.outerHTML.slice(0, 90);
+    }"""
+    page.locator("#data").focus()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        assert page.evaluate(covered) == ""
 
 
 def test_targets_are_large_enough_to_hit(desk: Desk, studio: Served, first: str, axe: Axe) -> None:
