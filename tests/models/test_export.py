@@ -192,6 +192,7 @@ def test_an_exported_folder_answers_requests_without_luthier(tmp_path, bare):
             "{",
             "[]",
             "null",
+            "{}",
             '{"rows": []}',
             '{"rows": [{"size": NaN}]}',
             '{"rows": [{}]}',

@@ -11,6 +11,7 @@ import sqlite3
 import time
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from io import BytesIO
 from pathlib import Path
@@ -548,3 +549,17 @@ def test_a_store_that_somebody_wrote_by_hand_is_told_of_and_breaks_nothing(
         with suppress(http.client.HTTPException):  # a file that has begun ends early
             assert studio.get(f"{base}/export/trials.csv").status in (200, 503), (change, value[:50])
     assert len(set(refused)) >= 6
+
+
+def test_the_same_asked_many_times_at_once_is_done_and_breaks_nothing(studio: Served, first: str) -> None:
+    wanted = (
+        ("add", "more=5", {303}),
+        ("pause", "", {303}),
+        ("note", "text=a", {303}),
+        ("delete", f"name={first}", {303, 404, 409}),
+    )
+    for what, body, statuses in wanted:
+        with ThreadPoolExecutor(8) as pool:
+            said = list(pool.map(lambda _: studio.post(f"/s/{first}/{what}", body).status, range(8)))  # noqa: B023
+        assert set(said) <= statuses, (what, said)
+    assert said.count(303) <= 1

@@ -46,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
             self.say(*self.answer())
         except SystemExit as error:  # how predict.py refuses
             self.say(422, {"error": str(error).removeprefix("predict.py: ")})
-        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
             self.say(422, {"error": f"the rows cannot be read: {error}"})
 
     def answer(self) -> tuple[int, Any]:
