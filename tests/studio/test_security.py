@@ -563,3 +563,18 @@ def test_the_same_asked_many_times_at_once_is_done_and_breaks_nothing(studio: Se
             said = list(pool.map(lambda _: studio.post(f"/s/{first}/{what}", body).status, range(8)))  # noqa: B023
         assert set(said) <= statuses, (what, said)
     assert said.count(303) <= 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="studies are started on POSIX")
+def test_what_is_about_to_begin_is_not_deleted_below_its_process(
+    studio: Served, first: str, book: Book, place: Path
+) -> None:
+    import fcntl
+
+    folder = place.parent / "work" / first
+    folder.mkdir(parents=True)
+    with (folder / "studio.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        answer = studio.post(f"/s/{first}/delete", f"name={first}")
+        assert (answer.status, first in book.store.cursors()) == (409, True)
+    assert studio.post(f"/s/{first}/delete", f"name={first}").status == 303

@@ -115,6 +115,9 @@ class Manage:
         if fields.get("name", "").strip() != shown.name:
             wrong = say("delete.wrong", given=fields.get("name", "").strip()[:200])
             return await asyncio.to_thread(self._manage, request, shown, wrong, 422)
+        if await asyncio.to_thread(self._studio.works.alive, shown.name):  # it may be about to begin
+            wrong = say("works.busy", name=shown.name)
+            return await asyncio.to_thread(self._manage, request, shown, wrong, 409)
         try:
             await asyncio.to_thread(
                 api.delete_study, shown.name, self._studio.shelf.url, models="models" in fields
