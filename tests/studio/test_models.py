@@ -9,6 +9,7 @@ import pickle
 import re
 import shutil
 import signal
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -26,8 +27,11 @@ from luthier.models import Keep, export_model, history_of
 from luthier.models.notes import note
 from luthier.models.registry import write_manifest
 from luthier.serving.deployments import Deployments
+from luthier.serving.door import Door
 from luthier.studio.models.markdown import html
+from luthier.studio.serve import open_studio
 from luthier.studyfile import keep as keep_file
+from tests.impatient import impatient
 from tests.studio.conftest import Answer, Served
 
 ONE = "/models/iris/1"
@@ -60,6 +64,21 @@ def made(tmp_path_factory: pytest.TempPathFactory, key_of_its_own: None) -> Path
     )
     study.close()
     return home
+
+
+@pytest.fixture(scope="module")
+def seen(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A studio of a copy of it, for tests that change nothing there: a model is loaded once for all of them."""
+    place = shutil.copytree(made, tmp_path_factory.mktemp("seen"), dirs_exist_ok=True) / "studies.db"
+    with pytest.MonkeyPatch.context() as patch:
+        impatient(patch)
+        opened = open_studio(str(place), Door(port=0))
+        thread = threading.Thread(target=opened.run, daemon=True)
+        thread.start()
+        yield Served(opened)
+        opened.close()
+        thread.join(20)
+        assert not thread.is_alive()
 
 
 @pytest.fixture
@@ -132,7 +151,9 @@ def until(studio: Served, path: str, text: str, seconds: float = 60) -> str:
 
 def have_tested(studio: Served, **fields: str) -> None:
     """Have it tested, once what was asked before has ended."""
+    end = time.monotonic() + 60
     while form(studio, f"{ONE}/test", **fields).headers["location"] != f"{ONE}?said=tested#scores":
+        assert time.monotonic() < end, "what was asked before never ends"
         time.sleep(0.05)
 
 
@@ -144,19 +165,19 @@ def words(page: str) -> str:
 # --- looking -----------------------------------------------------------------------------------
 
 
-def test_the_board_lists_every_version_with_its_scores(there: Served, home: Path) -> None:
-    page = there.get("/models").text
+def test_the_board_lists_every_version_with_its_scores(seen: Served, made: Path) -> None:
+    page = seen.get("/models").text
     said = words(page)
     assert "2 versions in" in said
     assert page.index("/models/iris/2") < page.index("/models/iris/1")
-    manifest = json.loads((home / "models/iris/1/model.json").read_text())
+    manifest = json.loads((made / "models/iris/1/model.json").read_text())
     assert f"{manifest['scores']['accuracy']['mean']:.3f} ±" in said
     assert said.count("champion") == 2  # of the one version; and what a ring in the chart means
     assert f"/s/iris/t/{manifest['trial']}" in page
     assert "/models/iris/1/test" in page
-    assert words(there.get("/models?by=name&score=fit_seconds").text).count("fit_seconds") >= 3
-    assert there.get("/models?by=nonsense&page=99&score=nothing").status == 200
-    data = there.get("/models/scores.json").json
+    assert words(seen.get("/models?by=name&score=fit_seconds").text).count("fit_seconds") >= 3
+    assert seen.get("/models?by=nonsense&page=99&score=nothing").status == 200
+    data = seen.get("/models/scores.json").json
     assert data["metric"] == "accuracy"
     assert [dot["version"] for dot in data["dots"]] == [2, 1]
     assert [dot["champion"] for dot in data["dots"]] == [False, True]
@@ -170,22 +191,22 @@ def test_without_models_the_board_says_how_there_come_to_be_some(studio: Served)
     assert studio.get("/models/none").status == 404
 
 
-def test_it_says_what_is_kept_and_why_the_others_were_not(there: Served) -> None:
-    said = words(there.get("/models/part/kept").text)
+def test_it_says_what_is_kept_and_why_the_others_were_not(seen: Served) -> None:
+    said = words(seen.get("/models/part/kept").text)
     assert "Kept: the best 2, only with accuracy of at least 0.9." in said
     assert "below the threshold of 0.9" in said
 
 
-def test_a_version_says_where_it_comes_from_and_what_it_reads(there: Served) -> None:
-    assert there.get("/models/iris").headers["location"] == ONE
-    said = words(there.get(ONE).text)
+def test_a_version_says_where_it_comes_from_and_what_it_reads(seen: Served) -> None:
+    assert seen.get("/models/iris").headers["location"] == ONE
+    said = words(seen.get(ONE).text)
     for text in ("iris, 150 × 4", "3-fold stratified", "LogisticRegression", "scikit-learn", "made here"):
         assert text in said
     assert "petal length (cm) number 1 to 6.9" in said
     assert "one of 3 classes: 0, 1, 2" in said
-    assert "telling &lt;irises&gt; apart" in there.get(ONE).text
+    assert "telling &lt;irises&gt; apart" in seen.get(ONE).text
     assert "luthier serve iris --version 1 --store" in said
-    assert "numbers and arrays only" in words(there.get(f"{ONE}/part/types").text)
+    assert "numbers and arrays only" in words(seen.get(f"{ONE}/part/types").text)
 
 
 def test_what_another_process_does_is_heard_of_at_once(there: Served, home: Path) -> None:
@@ -242,55 +263,55 @@ def test_a_model_is_tested_on_a_file_of_the_folder_and_on_no_other(there: Served
     until(there, f"{ONE}/part/scores", "a score on them says nothing")
 
 
-def test_a_row_is_tried_and_what_is_wrong_with_one_is_said(there: Served) -> None:
-    page = there.get(ONE).text
+def test_a_row_is_tried_and_what_is_wrong_with_one_is_said(seen: Served) -> None:
+    page = seen.get(ONE).text
     assert 'value="4.35"' in page  # a typical row
-    answer = form(there, f"{ONE}/try", c0="5.0", c1="3.4", c2="1.4", c3="0.2")
+    answer = form(seen, f"{ONE}/try", c0="5.0", c1="3.4", c2="1.4", c3="0.2")
     assert answer.status == 303
-    page = there.get(answer.headers["location"].partition("#")[0]).text
+    page = seen.get(answer.headers["location"].partition("#")[0]).text
     assert "target = 0" in words(page)
     assert 'value="1.4"' in page
-    answer = form(there, f"{ONE}/try", c0="5.0", c1="", c2="<b>", c3="0.2")
-    page = there.get(answer.headers["location"].partition("#")[0]).text
+    answer = form(seen, f"{ONE}/try", c0="5.0", c1="", c2="<b>", c3="0.2")
+    page = seen.get(answer.headers["location"].partition("#")[0]).text
     assert "is &#39;&lt;b&gt;&#39;, and the model reads a number there" in page
     # what was answered of one version is not shown of another
     other = answer.headers["location"].partition("#")[0].replace("/1?", "/2?")
-    assert "the model reads a number there" not in there.get(other).text
+    assert "the model reads a number there" not in seen.get(other).text
 
 
-def test_a_table_is_predicted_and_handed_back_as_a_file(there: Served, home: Path) -> None:
+def test_a_table_is_predicted_and_handed_back_as_a_file(seen: Served) -> None:
     answer = upload(
-        there,
+        seen,
         f"{ONE}/table",
         b"petal width (cm),petal length (cm),sepal length (cm),sepal width (cm)\n0.2,1.4,5,3.4\n2.3,6,6.5,3\n",
     )
-    page = there.get(answer.headers["location"].partition("#")[0]).text
+    page = seen.get(answer.headers["location"].partition("#")[0]).text
     assert "2 predicted." in words(page)
     link = re.search(r'href="([^"]+/predictions.csv[^"]+)"', page)
     assert link is not None
-    found = there.get(link[1])
+    found = seen.get(link[1])
     assert found.text.splitlines()[0] == "prediction,probability_0,probability_1,probability_2"
     assert [line[0] for line in found.text.splitlines()[1:]] == ["0", "2"]
     assert "iris-1-predictions.csv" in found.headers["content-disposition"]
-    answer = upload(there, f"{ONE}/table", b"petal,colour\n1,2\n")
-    assert "is missing" in words(there.get(answer.headers["location"].partition("#")[0]).text)
-    answer = upload(there, f"{ONE}/table", b"a\n" + b"1\n" * 10_001)
-    assert "more than 10,000 rows" in words(there.get(answer.headers["location"].partition("#")[0]).text)
-    assert there.get(f"{ONE}/predictions.csv?tried=none").status == 404
+    answer = upload(seen, f"{ONE}/table", b"petal,colour\n1,2\n")
+    assert "is missing" in words(seen.get(answer.headers["location"].partition("#")[0]).text)
+    answer = upload(seen, f"{ONE}/table", b"a\n" + b"1\n" * 10_001)
+    assert "more than 10,000 rows" in words(seen.get(answer.headers["location"].partition("#")[0]).text)
+    assert seen.get(f"{ONE}/predictions.csv?tried=none").status == 404
 
 
-def test_a_large_file_is_refused_before_it_is_read(there: Served) -> None:
+def test_a_large_file_is_refused_before_it_is_read(seen: Served) -> None:
     head = (
-        f"POST {ONE}/table HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {there.token}\r\nconnection: close\r\n"
+        f"POST {ONE}/table HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {seen.token}\r\nconnection: close\r\n"
         "content-type: multipart/form-data; boundary=xx\r\ncontent-length: 50000000\r\n\r\n--xx\r\n"
     )
-    answer = there.raw(head.encode())
+    answer = seen.raw(head.encode())
     assert b" 413 " in answer.partition(b"\r\n")[0]
     assert b"more than the 8 MB" in answer
-    assert upload(there, f"{ONE}/table", b"a" * 8_100_000).status == 413
-    assert upload(there, f"{ONE}/table", b"a,b", field="other").status == 422
-    assert there.post(f"{ONE}/table", "x=1", content_type="application/x-www-form-urlencoded").status == 422
-    assert there.post(f"{ONE}/table", "broken", content_type="multipart/form-data; boundary=xx").status == 422
+    assert upload(seen, f"{ONE}/table", b"a" * 8_100_000).status == 413
+    assert upload(seen, f"{ONE}/table", b"a,b", field="other").status == 422
+    assert seen.post(f"{ONE}/table", "x=1", content_type="application/x-www-form-urlencoded").status == 422
+    assert seen.post(f"{ONE}/table", "broken", content_type="multipart/form-data; boundary=xx").status == 422
 
 
 # --- changing ----------------------------------------------------------------------------------
@@ -477,14 +498,14 @@ def test_who_may_only_look_changes_nothing_and_gets_no_model(there: Served, home
 @pytest.mark.parametrize(
     "name", ["..", ".hidden", "../../etc", "a/b", "no", "a\0b", "ir\nis", "x" * 300, "_x"]
 )
-def test_a_name_leads_nowhere_else(there: Served, name: str) -> None:
+def test_a_name_leads_nowhere_else(seen: Served, name: str) -> None:
     for path in (f"/models/{quote(name, safe='')}", f"/models/{quote(name, safe='')}/1"):
-        assert there.get(path).status == 404
-        assert there.get(f"{path}/card.md").status in (404, 422)
-        assert form(there, f"{path}/delete").status in (404, 405, 422)
-    assert there.get("/models/iris/0").status == 404
-    assert there.get(f"/models/iris/{10**30}").status == 404
-    assert there.get(f"{ONE}/part/nothing").status == 404
+        assert seen.get(path).status == 404
+        assert seen.get(f"{path}/card.md").status in (404, 422)
+        assert form(seen, f"{path}/delete").status in (404, 405, 422)
+    assert seen.get("/models/iris/0").status == 404
+    assert seen.get(f"/models/iris/{10**30}").status == 404
+    assert seen.get(f"{ONE}/part/nothing").status == 404
 
 
 def test_a_model_that_was_changed_is_shown_as_such_and_not_used(there: Served, home: Path) -> None:
