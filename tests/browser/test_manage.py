@@ -91,7 +91,9 @@ def test_a_log_is_followed_as_long_as_one_is_at_its_end(
         file.write("the latest\n")
     box = page.locator("#log")
     expect(box).to_contain_text("the latest")
-    assert box.evaluate("box => box.scrollHeight - box.scrollTop - box.clientHeight") < 24
+    page.wait_for_function(
+        "box => box.scrollHeight - box.scrollTop - box.clientHeight < 24", arg=box.element_handle()
+    )
     box.evaluate("box => { box.scrollTop = 0; }")
     with log.open("a") as file:
         file.write("one more\n")

@@ -52,7 +52,7 @@ trials = 2
 """
 
 
-def until(what: Callable[[], Any], seconds: float = 20.0) -> Any:
+def until(what: Callable[[], Any], seconds: float = 60.0) -> Any:
     """What comes, sooner or later."""
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
