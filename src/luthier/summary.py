@@ -386,7 +386,7 @@ def _model(study: Looked) -> list[Row]:
         ]
     n = study.spec.about.get("rows")
     refitted = f"#{model['trial']} refitted on all {n:,} rows" if n else f"#{model['trial']} refitted"
-    rows = [("model", f"{_near(Path(model['path']))}   {refitted}; its card is CARD.md")]
+    rows = [("model", f"{near(Path(model['path']))}   {refitted}; its card is CARD.md")]
     return rows if model.get("promoted", True) else [*rows, ("", str(model["why"]))]
 
 
@@ -424,11 +424,11 @@ def program() -> str:
     """What to type for `luthier` here: by its path where it is installed beside this Python but not on the PATH."""
     beside = Path(sys.executable).parent / "luthier"
     if shutil.which("luthier") is None and beside.exists():
-        return shlex.quote(_near(beside))
+        return shlex.quote(near(beside))
     return "luthier"
 
 
-def _near(path: Path) -> str:
+def near(path: Path) -> str:
     """The path as one would type it here."""
     try:
         return str(path.absolute().relative_to(Path.cwd()))
@@ -553,8 +553,8 @@ def files_rows(kept: TrialFiles) -> list[Row]:
     rows: list[Row] = []
     for checkpoint in kept.checkpoints:
         step = "before the first report" if checkpoint.step is None else f"step {checkpoint.step}"
-        rows.append(("checkpoint", f"{step}   {_near(checkpoint.path)}"))
-    return rows + [("artifact", f"{name}   {_near(path)}") for name, path in kept.artifacts.items()]
+        rows.append(("checkpoint", f"{step}   {near(checkpoint.path)}"))
+    return rows + [("artifact", f"{name}   {near(path)}") for name, path in kept.artifacts.items()]
 
 
 def files_to_json(kept: TrialFiles) -> dict[str, Any]:

@@ -27,6 +27,17 @@ def test_a_slice_is_the_average_over_the_others_on_the_parameters_scale() -> Non
     assert np.diff(kind.mean) == pytest.approx([1], abs=0.2)
 
 
+def test_trials_outside_the_space_are_on_no_axis() -> None:
+    space = Space(x=Float(0, 1), n=Choice(10, 20))
+    history = study(space, lambda p: p["x"], 30)  # type: ignore[arg-type, return-value]
+    defaults = Trial(30, {"x": 0.5, "n": 100}, State.RUNNING, 1, started=0.0).after(
+        Completed({"loss": 0.0}), 1
+    )
+    history.merge([defaults], 31)
+    assert 30 not in slice_of(history, "n").observed.numbers
+    assert 30 not in contour_of(history, "x", "n").observed.numbers
+
+
 def test_a_slice_of_a_conditional_parameter_is_about_where_it_exists() -> None:
     space = Space(k=["u", "v"], x=Float(0, 1, when={"k": "u"}), y=Float(0, 1, when={"k": "v"}))
     history = study(space, lambda p: p["x"] if p["k"] == "u" else 10.0, 200)  # type: ignore[arg-type, return-value]

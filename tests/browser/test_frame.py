@@ -202,6 +202,25 @@ def test_keys_of_the_browser_are_the_browsers(desk: Desk, studio: Served, first:
     assert focused(page) == "BODY"
 
 
+def test_a_slash_leads_to_the_filter(desk: Desk, studio: Served, first: str) -> None:
+    page = desk(studio)
+    for path in ("/", "/s/first/trials", "/s/first/explore"):
+        page.goto(path)
+        page.keyboard.press("/")
+        assert focused(page) in ("q", "f"), path
+
+
+def test_what_is_out_of_sight_is_as_of_now_once_nothing_changes(
+    desk: Desk, studio: Served, book: Book, first: str
+) -> None:
+    page = desk(studio, "/s/first")
+    expect(page.locator("#live")).to_have_attribute("data-state", "on")
+    page.set_viewport_size({"width": 1280, "height": 300})
+    book.trial(first, 0.01)
+    expect(page.locator("[data-live$='/part/top'] tbody tr").first).to_contain_text("0.01")
+    assert page.evaluate("() => scrollY") == 0
+
+
 def test_the_keys_are_shown_and_the_focus_comes_back(
     desk: Desk, studio: Served, first: str, axe: Axe
 ) -> None:

@@ -114,6 +114,7 @@ def _observed(history: History, *names: str) -> Observed:
         if t.state is State.COMPLETED
         and np.isfinite(history.value(t))
         and all(name in t.params for name in names)
+        and history.problem.space.allows(t.params)  # defaults may lie outside, where no axis reaches
     ]
     return Observed(
         tuple(t.number for t in trials),

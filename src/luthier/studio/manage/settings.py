@@ -17,6 +17,7 @@ from luthier.studio.frame import CHOICES
 from luthier.studio.looking import Shelf
 from luthier.studio.web import may
 from luthier.studio.words import say
+from luthier.summary import near
 
 if TYPE_CHECKING:
     from luthier.studio.app import Studio
@@ -58,7 +59,7 @@ def store(shelf: Shelf) -> list[tuple[str, str]]:
     if file is not None:
         taken = sum(_bytes(file.with_name(file.name + end)) for end in ("", "-wal"))
         rows.append((say("settings.database"), size(taken)))
-    rows.append((say("settings.home"), str(shelf.home.absolute())))
+    rows.append((say("settings.home"), near(shelf.home)))
     work, whole = _within(shelf.home / "work")
     models, all_models = _within(shelf.home / "models")
     rows.append((say("settings.work"), size(work) if whole else say("settings.over", size=size(work))))
