@@ -39,7 +39,7 @@ from luthier.studio.running import Running
 from luthier.studio.static import asset, stamp
 from luthier.studio.studies import Studies
 from luthier.studio.watch import Watch
-from luthier.studio.web import Place, complain, form_of, get, may, path_of, post, see, whole
+from luthier.studio.web import Place, complain, form_of, get, may, path_of, post, see, sendable
 from luthier.studio.words import SCRIPT, WORDS, say
 from luthier.studio.works import Works
 from luthier.summary import duration
@@ -126,14 +126,14 @@ class Studio:
             "browser": {name: chosen(request, name) for name in CHOICES},
         }
         text = self._pages.get_template(template).render(**about, **values)
-        return HTMLResponse(whole(text), status)
+        return HTMLResponse(sendable(text), status)
 
     def part(self, name: str, may: bool, url: str, look: Callable[[], Mapping[str, Any]]) -> Markup:
         """A part of a page; where it cannot be shown, it says so, and the others are."""
 
         def shown(template: str, values: Mapping[str, Any]) -> Markup:
             text = self._pages.get_template(f"parts/{template}.html").render(may=may, url=url, **values)
-            return Markup(whole(text))
+            return Markup(sendable(text))
 
         try:
             return shown(name, look())

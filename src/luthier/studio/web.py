@@ -74,10 +74,10 @@ def numbers(request: Request, version: str, make: Callable[[], dict[str, Any]]) 
         return Response(status_code=304, headers={"etag": tag})
     headers = {"etag": tag, "cache-control": "no-cache"}
     text = json.dumps(make(), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return Response(whole(text), media_type="application/json", headers=headers)
+    return Response(sendable(text), media_type="application/json", headers=headers)
 
 
-def whole(text: str) -> str:
+def sendable(text: str) -> str:
     """A text that can be sent: a half of a character that stands alone, as in names of files that are not UTF-8, is a question mark."""
     return text.encode("utf-8", "replace").decode()
 

@@ -27,7 +27,7 @@ from luthier.studio.explore.models import Models
 from luthier.studio.explore.panel import MOST_ROWS, Panel
 from luthier.studio.explore.timeline import Timelines, timeline
 from luthier.studio.looking import Shown, filtered, read_filter
-from luthier.studio.web import complain, get, may, numbers, path_of, see, whole
+from luthier.studio.web import complain, get, may, numbers, path_of, see, sendable
 from luthier.studio.words import say
 from luthier.study import State
 
@@ -215,7 +215,7 @@ class Explore:
         panel, _ = await self._panel(shown, view, Asked.of(request.query_params))
         text = await asyncio.to_thread(lambda: panel.csv)
         return Response(
-            whole(text),
+            sendable(text),
             media_type="text/csv",
             headers={"content-disposition": f'attachment; filename="{view}.csv"'},
         )

@@ -20,7 +20,7 @@ from luthier.store.url import copy_of, place
 from luthier.studio.commands import command, complaint, environment
 from luthier.studio.export import tables
 from luthier.studio.looking import Shown, filtered
-from luthier.studio.web import download, get, only_owner, whole
+from luthier.studio.web import download, get, only_owner, sendable
 from luthier.studio.words import say
 from luthier.studyfile import to_python, to_toml
 
@@ -69,7 +69,7 @@ class Export:
                 headers, tables.FORMATS[form], lambda target: tables.as_parquet(shown, numbers, target)
             )
         text = tables.as_csv(shown, numbers) if form == "csv" else tables.as_lines(shown, numbers)
-        return StreamingResponse(map(whole, text), media_type=tables.FORMATS[form], headers=headers)
+        return StreamingResponse(map(sendable, text), media_type=tables.FORMATS[form], headers=headers)
 
     def study(self, request: Request) -> Response:
         """The study file, of a study that has one, as TOML or as Python."""
