@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from luthier.files import folder_of
 from luthier.store.url import open_store
 from luthier.studio.looking import Shelf
 from luthier.studio.works import Works
-from luthier.study import State
+from luthier.study import Budget, State
 from luthier.studyfile import keep, kept, kept_path
 from luthier.summary import describe
 from tests.studio.conftest import Book, Served
@@ -203,6 +204,24 @@ def test_a_study_outlives_the_studio_and_the_studio_goes_on_with_one_that_was_ki
     assert [trial.number for trial in study.trials] == list(range(26))
     assert sum(trial.attempt for trial in study.trials) <= 27, "only what was killed was begun again"
     study.close()
+
+
+def test_a_study_is_gone_on_with_only_by_a_file_that_was_left_here(
+    works: Works, slow: Path, tmp_path: Path
+) -> None:
+    assert not works.can_resume("slow"), "it is complete"
+    with closing(open_store(str(tmp_path / "studies.db"))) as store:
+        store.set_budget("slow", Budget(trials=3))
+    assert works.can_resume("slow")
+    file = kept_path(tmp_path, "slow")
+    told = file.read_text()
+    for other in (told.replace("slow.py", "evil.py"), told.partition("\n")[2], "# signed 00\n" + told, ""):
+        file.write_text(other)
+        assert not works.can_resume("slow")
+        with pytest.raises(InvalidStudy, match="cannot be gone on with"):
+            works.resume("slow")
+    file.write_text(told)
+    assert works.can_resume("slow")
 
 
 def worker(place: Path) -> int:

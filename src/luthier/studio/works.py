@@ -69,7 +69,7 @@ class Works:
         """Go on with a study, within the budget that it has by now. Raises InvalidStudy where that cannot be."""
         if not self.can_resume(name):
             raise InvalidStudy(say("works.cannot", name=name))
-        given = dict(self.given(name) or {})
+        given = dict(self._own(name) or {})
         given["budget"] = budget_given(self._shelf.study(name).spec.budget)
         self._spawn(name, given)
 
@@ -82,12 +82,12 @@ class Works:
         return True
 
     def can_resume(self, name: str) -> bool:
-        """Whether the studio can go on with a study: there is a file of it, nobody works on it, and it is not complete."""
+        """Whether the studio can go on with a study: there is a file of it that was left here, nobody works on it, and it is not complete."""
         try:
             shown = self._shelf.study(name)
         except StudyNotFound:
             return False
-        return stands(shown).word in GOES_ON and not self.working(name) and self.given(name) is not None
+        return stands(shown).word in GOES_ON and not self.working(name) and self._own(name) is not None
 
     def _spawn(self, name: str, given: Mapping[str, Any]) -> None:
         file = kept_path(self._shelf.home, name).absolute()
@@ -120,6 +120,10 @@ class Works:
             )
 
     # --- looking ---------------------------------------------------------------------------------
+
+    def _own(self, name: str) -> dict[str, Any] | None:
+        """What it says, if it was left by us: what is gone on with runs what the file says."""
+        return kept(self._shelf.home, name, ours=True)
 
     def given(self, name: str) -> dict[str, Any] | None:
         """What the study file of a study says; None where there is none."""

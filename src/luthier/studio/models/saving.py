@@ -24,7 +24,7 @@ def of_trial(shelf: Shelf, shown: Shown, trial: Trial) -> dict[str, Any]:
         if one["trial"] == trial.number and (model := _version(shelf, shown, one)):
             return {"model": model, "savable": False}
     able = trial.state is State.COMPLETED and shown.spec.about.get("estimator") is not None
-    return {"model": None, "savable": able and kept(shelf.home, shown.name) is not None}
+    return {"model": None, "savable": able and kept(shelf.home, shown.name, ours=True) is not None}
 
 
 def of_study(shelf: Shelf, shown: Shown) -> dict[str, Any]:
