@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from time import monotonic
-
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -26,6 +24,15 @@ def ink_of_chart(page: Page) -> str:
         "() => echarts.getInstanceByDom(document.querySelector('.chart')).getOption().legend[0].textStyle.color"
     )
     return found
+
+
+def wait_for_ink(page: Page, ink: str) -> None:
+    """Until the chart of the page writes in this colour."""
+    page.wait_for_selector(".chart canvas")
+    page.wait_for_function(
+        "ink => echarts.getInstanceByDom(document.querySelector('.chart')).getOption().legend[0].textStyle.color === ink",
+        arg=ink,
+    )
 
 
 def focused(page: Page) -> str:
@@ -117,7 +124,8 @@ def test_the_theme_is_the_systems_until_one_is_chosen_and_then_that_on_every_pag
         page.get_by_role("button", name="Light").click()
     expect(page.get_by_role("button", name="Dark")).to_be_focused()
     assert paper(page) == LIGHT
-    assert (dark, ink_of_chart(page)) == ("#eceae6", "#1c1b1a")
+    assert dark == "#eceae6"
+    wait_for_ink(page, "#1c1b1a")
     assert page.evaluate("() => window.stayed")  # nothing was loaded anew
     page.goto("/")
     assert page.locator("html").get_attribute("data-theme") == "light"
@@ -129,10 +137,8 @@ def test_a_system_that_turns_dark_turns_the_charts_too(desk: Desk, studio: Serve
     page = desk(studio, "/s/first")
     assert (paper(page), ink_of_chart(page)) == (LIGHT, "#1c1b1a")
     page.emulate_media(color_scheme="dark")
-    end = monotonic() + 10
-    while ink_of_chart(page) != "#eceae6" and monotonic() < end:
-        page.wait_for_timeout(50)
-    assert (paper(page), ink_of_chart(page)) == (DARK, "#eceae6")
+    wait_for_ink(page, "#eceae6")
+    assert paper(page) == DARK
 
 
 @pytest.mark.parametrize("viewer", [False, True])
@@ -302,9 +308,9 @@ def test_nothing_moves(desk: Desk, studio: Served, first: str) -> None:
 
 def test_on_paper_there_is_what_is_to_be_read(desk: Desk, studio: Served, first: str) -> None:
     page = desk(studio, "/s/first", theme="dark")
-    assert ink_of_chart(page) == "#eceae6"
+    wait_for_ink(page, "#eceae6")
     page.emulate_media(media="print")
-    assert ink_of_chart(page) == "#1c1b1a"
+    wait_for_ink(page, "#1c1b1a")
     expect(page.get_by_role("heading", name="Best so far")).to_be_visible()
     for name in ("Pause updates", "Light", "Sign out", "Add trials"):
         expect(page.get_by_role("button", name=name)).to_have_count(0)
