@@ -104,7 +104,6 @@ def test_a_grid_is_set_up_watched_and_its_best_model_put_to_use(page: Page) -> N
     use(page)
 
 
-@pytest.mark.slow
 def test_ranges_are_searched_and_the_best_model_put_to_use(page: Page) -> None:
     choose(page)
     for name, low, high in (("max_depth", "2", "20"), ("n_estimators", "10", "100")):
