@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,31 +21,11 @@ from luthier.objectives.crossval import CrossValidation
 from luthier.serving.door import Door
 from luthier.serving.serve import Opened, open_server
 from luthier.serving.source import Source, kept
+from tests.calling import Answer, call
 from tests.impatient import impatient
 from tests.models.fruit import keep
 
 ROW = {"size": 3.5, "colour": "red", "weight": 100}
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came back."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body, parse_constant=_refuse)
-
-    @property
-    def error(self) -> str:
-        return str(self.json["error"])
-
-
-def _refuse(constant: str) -> Any:
-    raise AssertionError(f"{constant} is no JSON")
 
 
 @dataclass
@@ -70,19 +49,8 @@ class Served:
         **headers: str,
     ) -> Answer:
         """A request with exactly these headers, besides a Host, a length and, unless it is None, a token."""
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
-        if token is not None:
-            names["authorization"] = f"Bearer {token or self.opened.keys.owner}"
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        with closing(connection):
-            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-            for name, value in {"host": f"127.0.0.1:{self.port}", **names}.items():
-                connection.putheader(name, value)
-            if body is not None and not {"transfer-encoding", "content-length"} & names.keys():
-                connection.putheader("content-length", str(len(body)))
-            connection.endheaders(body)
-            answer = connection.getresponse()
-            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+        owner = None if token is None else token or self.opened.keys.owner
+        return call(self.port, path, method, body, owner, headers)
 
     def get(self, path: str) -> Answer:
         return self.call(path)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import math
 import socket
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,26 +32,10 @@ from luthier.study import (
     Report,
     StudySpec,
 )
+from tests.calling import Answer, call
 from tests.impatient import impatient
 
 SPACE = lt.Space(x=lt.Float(0, 1), n=lt.Int(1, 100), kind=lt.Choice("a", "b", None))
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came back."""
-
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def text(self) -> str:
-        return self.body.decode()
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
 
 
 @dataclass
@@ -88,19 +69,9 @@ class Served:
         **headers: str,
     ) -> Answer:
         """A request with exactly these headers, besides a Host and a length: `sec_fetch_site` is Sec-Fetch-Site."""
-        names = {name.replace("_", "-"): value for name, value in headers.items()}
-        if token is not None:
-            names["authorization"] = f"Bearer {token}"
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        with closing(connection):
-            connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
-            for name, value in {"host": f"127.0.0.1:{self.port}", **names}.items():
-                connection.putheader(name, value)
-            if body is not None:
-                connection.putheader("content-length", str(len(body.encode())))
-            connection.endheaders(None if body is None else body.encode())
-            answer = connection.getresponse()
-            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+        return call(
+            self.port, path, method, None if body is None else body.encode(), token, headers, seconds=30
+        )
 
     def get(self, path: str, **headers: str) -> Answer:
         """As the owner's program would."""

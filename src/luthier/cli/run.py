@@ -11,6 +11,8 @@ import click
 from luthier.cli.output import json_option, print_json, print_rows, store_option
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from luthier.studyfile import StudyFile
     from luthier.summary import Standing
 
@@ -98,28 +100,33 @@ def run(
 def _keep(study: StudyFile) -> None:
     """Leave a copy of the study file among the files of a new study, so that the studio can go on with it."""
     from luthier.store.url import home
-    from luthier.studyfile import absolute, keep, kept_path, load
+    from luthier.studyfile import absolute, keep, load
 
-    folder = home(study.store)
-    if kept_path(folder, study.name).absolute() == study.path:
-        return  # the studio has started it
+    if _copy(study) is None:
+        return
     given = {**absolute(load(study.path), study.path.parent), "name": study.name, "workers": study.workers}
     with suppress(OSError):  # which is no reason not to run it
-        keep(folder, study.name, given)
+        keep(home(study.store), study.name, given)
 
 
 def _forget(study: StudyFile) -> None:
     """Take the copy away again, and the folders that were made for it."""
-    from luthier.store.url import home
-    from luthier.studyfile import kept_path
-
-    copy = kept_path(home(study.store), study.name)
-    if copy.absolute() == study.path:
+    copy = _copy(study)
+    if copy is None:
         return
     with suppress(OSError):
         copy.unlink(missing_ok=True)
         for folder in copy.parents[:3]:  # of the study, of all work, beside the store: those that are empty
             folder.rmdir()
+
+
+def _copy(study: StudyFile) -> Path | None:
+    """Where the copy is; None where it is what runs, since the studio has started it."""
+    from luthier.store.url import home
+    from luthier.studyfile import kept_path
+
+    copy = kept_path(home(study.store), study.name)
+    return None if copy.absolute() == study.path else copy
 
 
 def _header(study: StudyFile, objective: Any) -> tuple[str, list[tuple[str, str]]]:

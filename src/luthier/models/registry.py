@@ -89,16 +89,8 @@ def save_model(
     clock = clock or SystemClock()
     created = datetime.fromtimestamp(clock.now(), UTC).isoformat(timespec="seconds")
     manifest = describe(name, estimator, meta, data, format, created)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with log.locked(folder):
-            files = {FILES[format]: content} | ({} if held is None else {HELD: held})
-            version = _add(folder, manifest, files, clock)
-    except OSError as error:
-        raise ModelError(
-            f"the model cannot be written to {str(folder)!r}: {error.strerror or error}."
-        ) from error
-    return show_model(home, name, version)
+    files = {FILES[format]: content} | ({} if held is None else {HELD: held})
+    return show_model(home, name, _add(folder, manifest, files, clock))
 
 
 def adopt(
@@ -111,32 +103,42 @@ def adopt(
     name = str(manifest["name"])
     folder = _folder(home, name)
     written = {key: value for key, value in manifest.items() if key not in ("exported", "files", "version")}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with log.locked(folder):
-            files = {FILES["skops"]: content}
-            version = _add(folder, {**written, "serializer": "skops"}, files, clock or SystemClock())
-    except OSError as error:
-        raise ModelError(
-            f"the model cannot be written to {str(folder)!r}: {error.strerror or error}."
-        ) from error
+    manifest = {**written, "serializer": "skops"}
+    version = _add(folder, manifest, {FILES["skops"]: content}, clock or SystemClock())
     return show_model(home, name, version)
 
 
 def _add(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes], clock: Clock) -> int:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with log.locked(folder):
+            return _added(folder, manifest, files, clock)
+    except OSError as error:
+        raise ModelError(
+            f"the model cannot be written to {str(folder)!r}: {error.strerror or error}."
+        ) from error
+
+
+def _added(folder: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes], clock: Clock) -> int:
     events = log.read(folder)
     there = _made_from(folder, events, manifest.get("origin"))
     if there is not None:
         return there
     _sweep(folder, events)
-    champion = champion_of(folder, events)
-    if champion is not None and not events:  # from before there was a log, or from elsewhere
-        log.append(folder, Event("promoted", champion, about={"why": "it was the latest"}), clock)
+    champion = _logged_champion(folder, events, clock)
     version = _write(folder, events, manifest, files)
     log.append(folder, Event("saved", version, about={"origin": manifest.get("origin")}), clock)
     if champion is None:
         log.append(folder, Event("promoted", version, about={"why": "there was no other"}), clock)
     return version
+
+
+def _logged_champion(folder: Path, events: Sequence[Event], clock: Clock) -> int | None:
+    """The champion; in a folder from before there was a log, or from elsewhere, the log begins with it."""
+    champion = champion_of(folder, events)
+    if champion is not None and not events:
+        log.append(folder, Event("promoted", champion, about={"why": "it was the latest"}), clock)
+    return champion
 
 
 def load_model(home: Path | str, name: str, version: int | None = None, *, trust: bool = False) -> Any:
@@ -255,10 +257,7 @@ def tell(
     clock = clock or SystemClock()
     try:
         with log.locked(folder):
-            events = log.read(folder)
-            champion = champion_of(folder, events)
-            if champion is not None and not events:  # from before there was a log, or from elsewhere
-                log.append(folder, Event("promoted", champion, about={"why": "it was the latest"}), clock)
+            _logged_champion(folder, log.read(folder), clock)
             log.append(folder, Event(what, version, about=plain(about)), clock)
     except OSError as error:
         raise ModelError(
